@@ -1,0 +1,27 @@
+//! Documents, and the one way to change them.
+//!
+//! An operation reads documents, decides in plain Rust and returns one [`Changes`] value; [`execute`], [`consume`] and
+//! [`change`] commit it in one transaction together with the receipt of the request or the mark of the event, and
+//! [`Performer`] runs what acts on the world. Promises: all of a change or none of it, no update lost, no event lost, no
+//! request or event applied twice. Engines are adapters behind [`Backend`].
+
+mod backend;
+mod changes;
+pub mod contract;
+mod document;
+mod event;
+mod execute;
+mod lanes;
+mod memory;
+mod perform;
+mod store;
+
+pub use backend::{Backend, Collection, Commit, Effect, Order, Query, Row, StoreError, Write};
+pub use changes::Changes;
+pub use document::{CollectionSpec, Document, Index, IndexEntry, IndexValue, Stored};
+pub use event::{Envelope, Event};
+pub use execute::{Answer, Decision, KeyReused, Request, change, consume, execute};
+pub use lanes::Lane;
+pub use memory::MemoryBackend;
+pub use perform::{Intent, Lease, Performer};
+pub use store::{Database, Find, Store};

@@ -1,0 +1,437 @@
+//! A service's view of the database: typed documents in, `Changes` out.
+//!
+//! Promises that a service sees its own collections only, and that whoever decides in a lane on a version that is queued
+//! but not yet durable is not acknowledged before the sync that covers both.
+
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cartwright_runtime::{Clock, Ids};
+use futures::future::BoxFuture;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+
+use crate::lanes::Lanes;
+use crate::{
+    Backend, Changes, Collection, CollectionSpec, Commit, Document, Effect, Envelope, Index, IndexEntry, IndexValue,
+    Order, Query, Row, StoreError, Stored, Write,
+};
+
+/// An open database, shared by all services of a process.
+#[derive(Clone)]
+pub struct Database {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    backend: Arc<dyn Backend>,
+    clock: Clock,
+    ids: Ids,
+    instance: String,
+    lanes: Lanes,
+    queued: Mutex<Queued>,
+    watchers: Mutex<HashMap<Collection, Vec<mpsc::Sender<String>>>>,
+    outlet: Mutex<Option<mpsc::Sender<Vec<Envelope>>>>,
+}
+
+/// Versions that are queued for commit but not yet durable; only deciders in a lane look here.
+#[derive(Default)]
+struct Queued {
+    next_ticket: u64,
+    versions: HashMap<(Collection, String), Version>,
+}
+
+struct Version {
+    ticket: u64,
+    row: Option<Row>,
+}
+
+impl Database {
+    /// A database on `backend`.
+    pub fn new(backend: Arc<dyn Backend>, clock: Clock, ids: Ids) -> Self {
+        let instance = ids.uuid().simple().to_string();
+        Self {
+            inner: Arc::new(Inner {
+                backend,
+                clock,
+                ids,
+                instance,
+                lanes: Lanes::default(),
+                queued: Mutex::default(),
+                watchers: Mutex::default(),
+                outlet: Mutex::default(),
+            }),
+        }
+    }
+
+    /// The part of the database that one service owns. Preparing it creates and verifies its collections.
+    ///
+    /// # Errors
+    /// When the engine cannot prepare the collections; the text says how to mend it.
+    pub async fn scoped(&self, scope: &'static str, collections: &[CollectionSpec]) -> Result<Store, StoreError> {
+        let mut all = collections.to_vec();
+        all.extend(crate::execute::own_collections());
+        self.inner.backend.prepare(scope, &all).await?;
+        Ok(Store { inner: Arc::clone(&self.inner), scope, view: None })
+    }
+
+    /// The engine below.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.inner.backend
+    }
+
+    /// Where committed events are announced from now on, as a hint: an event that does not fit is found in the outbox.
+    pub fn announce_to(&self, outlet: mpsc::Sender<Vec<Envelope>>) {
+        *self.inner.outlet.lock().unwrap_or_else(PoisonError::into_inner) = Some(outlet);
+    }
+}
+
+/// One service's documents. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+    scope: &'static str,
+    view: Option<Arc<AtomicBool>>,
+}
+
+impl Store {
+    /// The document under `key`.
+    ///
+    /// # Errors
+    /// When the store does not answer, or holds something that is not a `D`.
+    pub async fn get<D: Document>(&self, key: impl AsRef<str>) -> Result<Option<Stored<D>>, StoreError> {
+        let key = key.as_ref();
+        let collection = self.collection(D::COLLECTION);
+        if let Some(queued) = self.queued(collection, key) {
+            return queued.as_ref().map(decode).transpose();
+        }
+        self.inner.backend.get(collection, key).await?.as_ref().map(decode).transpose()
+    }
+
+    /// A page of documents in the order of `index`, whose first parts equal `prefix`.
+    pub fn find<D: Document>(&self, index: &'static str, prefix: Vec<IndexValue>) -> Find<D> {
+        Find::new(self.clone(), Some(index), prefix)
+    }
+
+    /// All documents by key, a page at a time.
+    pub fn scan<D: Document>(&self) -> Find<D> {
+        Find::new(self.clone(), None, Vec::new())
+    }
+
+    /// The clock that this store stamps events with.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// The source of identifiers.
+    pub fn ids(&self) -> &Ids {
+        &self.inner.ids
+    }
+
+    /// The service that this store belongs to.
+    pub const fn scope(&self) -> &'static str {
+        self.scope
+    }
+
+    /// The identity of this process among those that share the database.
+    pub fn instance(&self) -> &str {
+        &self.inner.instance
+    }
+
+    /// Whether no other process can have this store open.
+    pub fn exclusive(&self) -> bool {
+        self.inner.backend.exclusive()
+    }
+
+    /// Whether the store can be written to.
+    ///
+    /// # Errors
+    /// The reason why it cannot.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        self.inner.backend.ready().await
+    }
+
+    /// The keys of `D` that this process writes from now on, as a hint: what does not fit into the channel is dropped.
+    pub fn watch<D: Document>(&self, room: usize) -> mpsc::Receiver<String> {
+        let (sender, receiver) = mpsc::channel(room);
+        let mut watchers = self.inner.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.entry(self.collection(D::COLLECTION)).or_default().push(sender);
+        receiver
+    }
+
+    /// Commits `changes` and waits until they are durable.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; on `Conflict` and `NotUnique` nothing happened.
+    pub async fn commit(&self, changes: Changes) -> Result<(), StoreError> {
+        self.submit(changes)?.await
+    }
+
+    /// Whether the engine keeps the order of commits, so that deciding may go on before they are durable.
+    pub(crate) fn ordered(&self) -> bool {
+        self.inner.backend.ordered()
+    }
+
+    pub(crate) fn lanes(&self) -> &Lanes {
+        &self.inner.lanes
+    }
+
+    /// This store as somebody in a lane sees it: versions queued for commit included.
+    pub(crate) fn deciding(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), scope: self.scope, view: Some(Arc::default()) }
+    }
+
+    /// Whether a version was read through this view that may not be durable yet.
+    pub(crate) fn saw_queued(&self) -> bool {
+        self.view.as_ref().is_some_and(|seen| seen.load(Ordering::Relaxed))
+    }
+
+    /// Waits until everything queued so far is durable or has failed.
+    pub(crate) async fn barrier(&self) -> Result<(), StoreError> {
+        self.inner.backend.commit(Commit::default()).await
+    }
+
+    /// Queues `changes`; what it gives resolves when they are durable.
+    pub(crate) fn submit(&self, changes: Changes) -> Result<BoxFuture<'static, Result<(), StoreError>>, StoreError> {
+        let commit = self.plan(changes)?;
+        let announced = Announced::of(&commit);
+        // Queueing and noting the queued versions is one step, so that a lane sees them in the order of the queue.
+        let mut queued = self.inner.queued.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = self.ordered().then(|| Noted::new(&self.inner, &mut queued, &commit));
+        let durable = self.inner.backend.commit(commit);
+        drop(queued);
+        let inner = Arc::clone(&self.inner);
+        Ok(Box::pin(async move {
+            let result = durable.await;
+            drop(noted);
+            if result.is_ok() {
+                announced.to(&inner);
+            }
+            result
+        }))
+    }
+
+    fn collection(&self, name: &'static str) -> Collection {
+        Collection { scope: self.scope, name }
+    }
+
+    fn queued(&self, collection: Collection, key: &str) -> Option<Option<Row>> {
+        let view = self.view.as_ref()?;
+        let queued = self.inner.queued.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = queued.versions.get(&(collection, key.to_owned()))?;
+        view.store(true, Ordering::Relaxed);
+        Some(version.row.clone())
+    }
+
+    fn plan(&self, changes: Changes) -> Result<Commit, StoreError> {
+        if let Some(error) = changes.error {
+            return Err(error);
+        }
+        let writes = changes.writes.into_iter().map(|planned| Write {
+            collection: self.collection(planned.collection),
+            key: planned.key,
+            expect: planned.expect,
+            effect: planned.effect,
+        });
+        let time = self.inner.clock.now();
+        let events = changes.events.into_iter().map(|planned| {
+            let data = RawValue::from_string(planned.data).map_err(|error| StoreError::Unusable(error.to_string()))?;
+            Ok(Envelope {
+                specversion: "1.0".to_owned(),
+                id: self.inner.ids.uuid().to_string(),
+                source: self.scope.to_owned(),
+                name: planned.name.to_owned(),
+                subject: planned.subject,
+                time,
+                datacontenttype: "application/json".to_owned(),
+                data: Arc::from(data),
+                traceparent: None,
+            })
+        });
+        Ok(Commit { writes: writes.collect(), events: events.collect::<Result<_, StoreError>>()? })
+    }
+}
+
+fn decode<D: Document>(row: &Row) -> Result<Stored<D>, StoreError> {
+    match serde_json::from_slice(&row.body) {
+        Ok(doc) => Ok(Stored { doc, revision: row.revision }),
+        Err(error) => Err(StoreError::Unusable(format!("{}/{}: {error}", D::COLLECTION, row.key))),
+    }
+}
+
+/// What of a commit others in the process are told about once it is durable.
+struct Announced {
+    written: Vec<(Collection, String)>,
+    events: Vec<Envelope>,
+}
+
+impl Announced {
+    fn of(commit: &Commit) -> Self {
+        let put = commit.writes.iter().filter(|write| matches!(write.effect, Effect::Put { .. }));
+        Self {
+            written: put.map(|write| (write.collection, write.key.clone())).collect(),
+            events: commit.events.clone(),
+        }
+    }
+
+    fn to(self, inner: &Inner) {
+        let watchers = inner.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        for (collection, key) in self.written {
+            for watcher in watchers.get(&collection).into_iter().flatten() {
+                // A full or closed channel loses a hint only: the poll finds what is due.
+                drop(watcher.try_send(key.clone()));
+            }
+        }
+        drop(watchers);
+        if self.events.is_empty() {
+            return;
+        }
+        if let Some(outlet) = &*inner.outlet.lock().unwrap_or_else(PoisonError::into_inner) {
+            // A full channel loses a hint only: the relay also reads the outbox.
+            drop(outlet.try_send(self.events));
+        }
+    }
+}
+
+/// The queued versions of one commit; forgotten when it is durable, has failed, or nobody waits for it any more.
+struct Noted {
+    inner: Arc<Inner>,
+    ticket: u64,
+    keys: Vec<(Collection, String)>,
+}
+
+impl Noted {
+    fn new(inner: &Arc<Inner>, queued: &mut Queued, commit: &Commit) -> Self {
+        queued.next_ticket += 1;
+        let ticket = queued.next_ticket;
+        let mut keys = Vec::with_capacity(commit.writes.len());
+        for write in &commit.writes {
+            let row = match &write.effect {
+                Effect::Put { body, .. } => Some(Row {
+                    key: write.key.clone(),
+                    revision: write.expect.unwrap_or(0) + 1,
+                    body: Arc::clone(body),
+                }),
+                Effect::Remove => None,
+                Effect::Nothing => continue,
+            };
+            let key = (write.collection, write.key.clone());
+            drop(queued.versions.insert(key.clone(), Version { ticket, row }));
+            keys.push(key);
+        }
+        Self { inner: Arc::clone(inner), ticket, keys }
+    }
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        let mut queued = self.inner.queued.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in self.keys.drain(..) {
+            if queued.versions.get(&key).is_some_and(|version| version.ticket == self.ticket) {
+                drop(queued.versions.remove(&key));
+            }
+        }
+    }
+}
+
+/// A page being asked for. Always sees durable documents only.
+#[must_use = "ends with `page`"]
+pub struct Find<D> {
+    store: Store,
+    index: Option<&'static str>,
+    prefix: Vec<IndexValue>,
+    from: Option<IndexValue>,
+    below: Option<IndexValue>,
+    order: Order,
+    after: Option<(Vec<IndexValue>, String)>,
+    document: PhantomData<fn() -> D>,
+}
+
+impl<D: Document> Find<D> {
+    fn new(store: Store, index: Option<&'static str>, prefix: Vec<IndexValue>) -> Self {
+        let order = Order::Ascending;
+        Self { store, index, prefix, from: None, below: None, order, after: None, document: PhantomData }
+    }
+
+    /// Only where the part after the prefix is at least `least` (for key order: the key).
+    pub fn from(mut self, least: impl Into<IndexValue>) -> Self {
+        self.from = Some(least.into());
+        self
+    }
+
+    /// Only where the part after the prefix is less than `bound` (for key order: the key).
+    pub fn below(mut self, bound: impl Into<IndexValue>) -> Self {
+        self.below = Some(bound.into());
+        self
+    }
+
+    /// Greatest first.
+    pub fn descending(mut self) -> Self {
+        self.order = Order::Descending;
+        self
+    }
+
+    /// Goes on after `last`, the last document of the page before.
+    pub fn after(mut self, last: &D) -> Self {
+        let values = self.index.map_or_else(Vec::new, |index| place_in(last, index).unwrap_or_default());
+        self.after = Some((values, last.key()));
+        self
+    }
+
+    /// The page: `limit` documents at most.
+    ///
+    /// # Errors
+    /// When the store does not answer, or holds something that is not a `D`.
+    pub async fn page(self, limit: usize) -> Result<Vec<Stored<D>>, StoreError> {
+        let query = Query {
+            collection: self.store.collection(D::COLLECTION),
+            index: self.index,
+            prefix: self.prefix,
+            from: self.from,
+            below: self.below,
+            order: self.order,
+            after: self.after,
+            limit,
+        };
+        self.store.inner.backend.find(query).await?.iter().map(decode).collect()
+    }
+
+    /// Every document, read a page at a time. For jobs and checks, never for a request.
+    ///
+    /// # Errors
+    /// When the store does not answer, or holds something that is not a `D`.
+    pub async fn all(self) -> Result<Vec<Stored<D>>, StoreError> {
+        const PAGE: usize = 500;
+        let mut all: Vec<Stored<D>> = Vec::new();
+        loop {
+            let next = Self {
+                store: self.store.clone(),
+                prefix: self.prefix.clone(),
+                from: self.from.clone(),
+                below: self.below.clone(),
+                after: self.after.clone(),
+                ..self
+            };
+            let page = match all.last() {
+                Some(last) => next.after(&last.doc).page(PAGE).await?,
+                None => next.page(PAGE).await?,
+            };
+            let ended = page.len() < PAGE;
+            all.extend(page);
+            if ended {
+                return Ok(all);
+            }
+        }
+    }
+}
+
+fn place_in<D: Document>(doc: &D, index: &str) -> Option<Vec<IndexValue>> {
+    doc.index_entries().into_iter().find(|entry| entry.index == index).map(|entry| entry.values)
+}
+
+/// Checks in debug builds of engines that an entry fits its index.
+pub(crate) fn fits(index: &Index, entry: &IndexEntry) -> bool {
+    index.name == entry.index && index.parts.len() == entry.values.len()
+}
