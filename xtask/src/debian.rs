@@ -1,0 +1,52 @@
+//! The Debian packages that a task needs beyond a Rust toolchain.
+//!
+//! As root what is missing is installed; otherwise the task stops and prints the one line that installs it.
+
+use std::os::unix::fs::MetadataExt;
+
+use anyhow::{Result, bail};
+
+use crate::workspace::{Workspace, is_installed, run};
+
+/// A program, and the Debian package that brings it.
+pub(crate) struct Needed {
+    pub(crate) program: &'static str,
+    pub(crate) package: &'static str,
+}
+
+/// What the pipeline needs: a C compiler, for SQLite and the cryptography.
+pub(crate) const TO_BUILD: &[Needed] = &[Needed { program: "cc", package: "build-essential" }];
+
+/// What the comparison with the reference implementation needs besides.
+pub(crate) const TO_BENCH: &[Needed] = &[
+    Needed { program: "node", package: "nodejs" },
+    Needed { program: "npm", package: "npm" },
+    Needed { program: "python3", package: "python3" },
+    Needed { program: "pip3", package: "python3-pip" },
+];
+
+/// Sees to it that every program in `needed` is there.
+///
+/// # Errors
+/// One is missing and this is not root on a Debian machine, or `apt-get` failed.
+pub(crate) fn require(workspace: &Workspace, needed: &[Needed]) -> Result<()> {
+    let missing: Vec<&str> =
+        needed.iter().filter(|need| !is_installed(need.program)).map(|need| need.package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !(is_root() && is_installed("apt-get")) {
+        bail!("missing on this machine; install with: sudo apt-get install {}", missing.join(" "));
+    }
+    println!("installing {}", missing.join(" "));
+    run(workspace.program("apt-get").args(["update", "-qq"]))?;
+    run(workspace
+        .program("apt-get")
+        .args(["install", "-y", "-qq", "--no-install-recommends"])
+        .args(missing)
+        .env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
