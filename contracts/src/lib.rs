@@ -1,1 +1,24 @@
-//! Placeholder.
+//! What services say to each other: events, and the peer traits by which one asks another.
+//!
+//! Values and traits only; no behaviour. Events carry ids and amounts, never secrets or addresses of people.
+
+mod cart;
+mod catalogue;
+mod events;
+mod orders;
+mod peer;
+mod stock;
+mod users;
+
+pub use cart::{CartLine, Carts, Freeze, FreezeRefused, FrozenCart, PricedCart};
+pub use catalogue::{Catalogue, ProductSnapshot, ProductStatus};
+pub use events::{
+    Attempt, CancelReason, LevelChanged, LineQuantity, OrderCancelled, OrderConfirmed, OrderCreated,
+    PaymentActionRequired, PaymentAuthorized, PaymentCaptureFailed, PaymentCaptured, PaymentDeclined, PaymentRefunded,
+    PaymentRequested, PaymentVoided, ProductArchived, ProductChanged, Shortage, StockRefused, StockReserved,
+    UserRegistered,
+};
+pub use orders::{OrderFacts, OrderItem, OrderState, Orders, Payable, Settled};
+pub use peer::PeerError;
+pub use stock::{Availability, Stock, StockStatus};
+pub use users::{Contact, Users};

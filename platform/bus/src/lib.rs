@@ -1,1 +1,18 @@
-//! Placeholder.
+//! Events from the outbox to those who react to them.
+//!
+//! Promises that each committed event reaches every subscriber at least once and takes effect once, and that an event
+//! that cannot be applied is set aside with its cause, visible and replayable, without blocking others.
+
+mod broadcast;
+mod broker;
+mod dead_letter;
+mod in_process;
+mod relay;
+mod subscription;
+
+pub use broadcast::{Broadcast, Hints};
+pub use broker::{Broker, BrokerError};
+pub use dead_letter::{DeadLetter, ReplayError, replay};
+pub use in_process::InProcessBroker;
+pub use relay::Relay;
+pub use subscription::{Failure, Subscription};

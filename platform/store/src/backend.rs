@@ -141,7 +141,6 @@ pub enum Order {
 
 /// What can go wrong with a store.
 #[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum StoreError {
     /// A document moved between reading and committing. Nothing happened; read and decide again.
     #[error("{collection}/{key} changed since it was read")]

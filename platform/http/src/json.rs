@@ -1,0 +1,169 @@
+//! JSON bodies, read strictly: the right media type, bounded depth, no duplicate keys, errors with a pointer.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
+
+use crate::Problem;
+
+/// Arrays and objects within each other, at most (R-H 3).
+const DEEPEST: usize = 32;
+
+/// A JSON body.
+#[derive(Clone, Copy, Debug)]
+pub struct Json<T>(pub T);
+
+impl<T, S> FromRequest<S> for Json<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Send the body as application/json.",
+            ));
+        }
+        let body = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
+        parse(&body).map(Self)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let media = media.split(';').next().unwrap_or("").trim();
+    media.eq_ignore_ascii_case("application/json")
+        || (media.len() > 17 && media.starts_with("application/") && media.ends_with("+json"))
+}
+
+fn unread(rejection: &BytesRejection) -> Problem {
+    match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is larger than this route takes.")
+        }
+        _ => Problem::bad_request("body_incomplete", "The body ended before it was complete."),
+    }
+}
+
+/// Parses one JSON value of type `T` and nothing after it.
+///
+/// # Errors
+/// 400 `invalid_json` where it is no JSON, 400 `invalid_input` with a pointer where it is not a `T`.
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    if depth(body) > DEEPEST {
+        let detail = format!("Arrays and objects may stand within each other {DEEPEST} times at most.");
+        return Err(Problem::bad_request("too_deep", detail));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let pointer = pointer(error.path());
+        refused(&pointer, error.inner())
+    })?;
+    deserializer.end().map_err(|error| refused("", &error))?;
+    Ok(value)
+}
+
+fn refused(pointer: &str, error: &serde_json::Error) -> Problem {
+    match error.classify() {
+        serde_json::error::Category::Data => Problem::invalid(pointer, plain(error)),
+        serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
+            Problem::bad_request("invalid_json", "The body is not valid JSON.").with_error(pointer, plain(error))
+        }
+    }
+}
+
+/// The error's text without the position, which the pointer gives better.
+fn plain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(text, _)| text.to_owned())
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    let segments = path.iter().map(|segment| match segment {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+        Segment::Enum { variant } => format!("/{variant}"),
+        Segment::Unknown => String::new(),
+    });
+    segments.collect()
+}
+
+fn depth(body: &[u8]) -> usize {
+    let (mut deepest, mut depth) = (0_usize, 0_usize);
+    let (mut in_text, mut escaped) = (false, false);
+    for byte in body {
+        if in_text {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_text = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_text = true,
+            b'[' | b'{' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Add {
+        items: Vec<Item>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Item {
+        quantity: u32,
+    }
+
+    fn problem(body: &str) -> Problem {
+        parse::<Add>(body.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn a_wrong_type_is_named_by_a_pointer() {
+        for wrong in ["-1", "1.5", "1e9", "\"2\"", "null"] {
+            let problem = problem(&format!(r#"{{"items": [{{"quantity": 1}}, {{"quantity": {wrong}}}]}}"#));
+            assert_eq!((problem.status, problem.code.as_str()), (400, "invalid_input"), "{wrong}");
+            assert_eq!(problem.errors[0].pointer, "/items/1/quantity", "{wrong}");
+        }
+        assert_eq!(parse::<Add>(br#"{"items": [{"quantity": 2}]}"#).unwrap().items[0].quantity, 2);
+    }
+
+    #[test]
+    fn a_duplicate_key_a_cut_body_and_a_deep_body_are_refused() {
+        assert_eq!(problem(r#"{"items": [], "items": []}"#).code, "invalid_input");
+        assert_eq!(problem(r#"{"items": [{"quantity""#).code, "invalid_json");
+        assert_eq!(problem(r#"{"items": []} x"#).code, "invalid_json");
+        assert_eq!(problem(&"[".repeat(40)).code, "too_deep");
+    }
+}
