@@ -279,7 +279,7 @@ fn the_platform_knows_no_commerce_words() {
         wrong.extend(found.iter().map(|identifier| format!("{}: `{identifier}`", source.path)));
     }
     refuse(
-        "STYLE.md, what platform may hold: no commerce word; a feature of a service never needs a change of platform.",
+        "CONTRIBUTING.md, style: platform/ knows no commerce word; a feature of a service never needs a change of platform.",
         "Move the item into the service that needs it, or name it after what the platform does.",
         &wrong,
     );
@@ -293,7 +293,7 @@ fn every_name_says_what_is_inside() {
         .map(|it| it.path)
         .collect();
     refuse(
-        "STYLE.md, naming: no utils, helpers, common, misc, shared, base, manager, processor.",
+        "CONTRIBUTING.md, style: no utils, helpers, common, misc, shared, base, manager, processor.",
         "Name the file after the one thing it holds; if it holds several, it is several files.",
         &wrong,
     );
@@ -304,7 +304,7 @@ fn every_file_opens_with_its_purpose() {
     let wrong: Vec<String> =
         sources().into_iter().filter(|it| !opens_with_its_purpose(&it.text)).map(|it| it.path).collect();
     refuse(
-        "STYLE.md, comments: every file opens with `//!`, one sentence of what it is, then what it promises or refuses.",
+        "CONTRIBUTING.md, style: every file opens with `//!`, one sentence of what it is, then what it promises or refuses.",
         "Write that sentence on the first line (inner attributes may stand above it).",
         &wrong,
     );
