@@ -30,6 +30,14 @@ pub(crate) struct PlannedEvent {
     pub(crate) data: String,
 }
 
+/// A version that a decision looked at.
+#[derive(Clone, Debug)]
+pub(crate) struct Read {
+    pub(crate) collection: &'static str,
+    pub(crate) key: String,
+    pub(crate) revision: Option<u64>,
+}
+
 impl Changes {
     /// No change.
     pub fn new() -> Self {
@@ -82,10 +90,9 @@ impl Changes {
 
     /// Everything of both.
     pub fn and(mut self, other: Self) -> Self {
-        self.writes.extend(other.writes);
-        self.events.extend(other.events);
         self.error = self.error.or(other.error);
-        self
+        self.events.extend(other.events);
+        other.writes.into_iter().fold(self, Self::planned)
     }
 
     fn put<D: Document>(mut self, doc: &D, expect: Option<u64>) -> Self {
@@ -101,11 +108,30 @@ impl Changes {
         }
     }
 
-    fn write(mut self, collection: &'static str, key: String, expect: Option<u64>, effect: Effect) -> Self {
-        if self.writes.iter().any(|write| write.collection == collection && write.key == key) {
-            self.error = Some(StoreError::Unusable(format!("one change names {collection}/{key} twice")));
+    fn write(self, collection: &'static str, key: String, expect: Option<u64>, effect: Effect) -> Self {
+        self.planned(PlannedWrite { collection, key, expect, effect })
+    }
+
+    fn planned(mut self, write: PlannedWrite) -> Self {
+        if self.names(write.collection, &write.key) {
+            let twice = format!("one change names {}/{} twice", write.collection, write.key);
+            self.error = self.error.or(Some(StoreError::Unusable(twice)));
         }
-        self.writes.push(PlannedWrite { collection, key, expect, effect });
+        self.writes.push(write);
         self
+    }
+
+    fn names(&self, collection: &str, key: &str) -> bool {
+        self.writes.iter().any(|write| write.collection == collection && write.key == key)
+    }
+
+    /// Relies on what was read on the way to this decision, where the decision does not say anything about it itself.
+    pub(crate) fn relying_on(self, reads: Vec<Read>) -> Self {
+        reads.into_iter().fold(self, |changes, read| {
+            if changes.names(read.collection, &read.key) {
+                return changes;
+            }
+            changes.write(read.collection, read.key, read.revision, Effect::Nothing)
+        })
     }
 }

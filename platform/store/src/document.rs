@@ -14,7 +14,7 @@ pub trait Document: Serialize + DeserializeOwned + Clone + Send + Sync + 'static
     /// The key, unique within the collection; it never changes.
     fn key(&self) -> String;
 
-    /// The document's place in each index; an index that is not named does not list the document.
+    /// The document's place in each index, one at most; an index that is not named does not list the document.
     fn index_entries(&self) -> Vec<IndexEntry> {
         Vec::new()
     }

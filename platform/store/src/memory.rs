@@ -183,7 +183,8 @@ impl State {
         if let Effect::Put { index, .. } = &write.effect {
             for entry in index {
                 let declared = table.indexes.get(entry.index).is_some_and(|(index, _)| fits(index, entry));
-                if !declared {
+                let once = index.iter().filter(|other| other.index == entry.index).count() == 1;
+                if !declared || !once {
                     return Err(StoreError::Unusable(format!("{}: no index {} fits", write.collection, entry.index)));
                 }
             }
