@@ -16,6 +16,9 @@ use crate::{Changes, CollectionSpec, Document, Index, IndexEntry, Lane, Store, S
 
 /// How long conflicts are decided again before the caller is told.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a place of a unique index that somebody else took is decided again: whoever took it is durable by then, so a
+/// decision that looks sees it the next time.
+const DISPLACED_MOST: u32 = 3;
 /// The longest pause between two tries.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -163,7 +166,7 @@ where
         return change(store, lane, decide).await.map(|reply| Answer { reply, replayed: false });
     };
     let decide = &decide;
-    let lane = lane.and(format!("receipts/{name}"));
+    let lane = lane.with::<Receipt>(name);
     run(store, lane, |view| async move {
         if let Some(receipt) = view.get::<Receipt>(name).await? {
             if receipt.doc.fingerprint != fingerprint {
@@ -202,6 +205,7 @@ where
     E: From<StoreError>,
 {
     let react = &react;
+    let lane = lane.with::<Applied>(Applied::name(consumer, event));
     run(store, lane, |view| async move {
         if view.get::<Applied>(Applied::name(consumer, event)).await?.is_some() {
             return Ok(Decision::unchanged(()));
@@ -231,41 +235,39 @@ where
     E: From<StoreError>,
 {
     let watch = store.clock().stopwatch();
+    let mut displaced = 0;
     loop {
         let turn = store.lanes().enter(store.scope(), lane.clone()).await;
-        let view = store.deciding();
-        let decided = decide(view.clone()).await;
-        let changes_nothing = decided.as_ref().map_or(true, |decision| decision.changes.is_empty());
-        if changes_nothing && view.saw_queued() {
+        let view = store.deciding(lane.clone());
+        let mut decided = decide(view.clone()).await;
+        let mut queued = view.queued_reads();
+        if changes_nothing(&decided) && !queued.is_empty() {
             // What was read may still fail. Wait for it and decide on what is durable.
             store.barrier().await?;
-            let again = decide(store.clone()).await;
-            if again.as_ref().map_or(true, |decision| decision.changes.is_empty()) {
-                return again.map(|decision| decision.reply);
-            }
-            continue;
+            decided = decide(store.clone()).await;
+            queued.clear();
         }
         let Decision { changes, reply } = decided?;
         if changes.is_empty() {
             return Ok(reply);
         }
-        let durable = store.submit(changes)?;
-        let turn = if store.ordered() {
-            drop(turn);
-            None
-        } else {
-            Some(turn)
-        };
+        let durable = store.submit(changes.relying_on(queued))?;
+        // An engine that keeps the order lets the next in now; another one must show what came of it first.
+        let turn = (!store.ordered()).then_some(turn);
         let result = durable.await;
         drop(turn);
         match result {
             Ok(()) => return Ok(reply),
-            Err(StoreError::Conflict { .. } | StoreError::NotUnique { .. }) if watch.elapsed() < PATIENCE => {
-                store.clock().pause(store.ids().jitter(PAUSE)).await;
-            }
+            Err(StoreError::Conflict { .. }) if watch.elapsed() < PATIENCE => {}
+            Err(StoreError::NotUnique { .. }) if displaced < DISPLACED_MOST => displaced += 1,
             Err(error) => return Err(error.into()),
         }
+        store.clock().pause(store.ids().jitter(PAUSE)).await;
     }
+}
+
+fn changes_nothing<R, E>(decided: &Result<Decision<R>, E>) -> bool {
+    decided.as_ref().map_or(true, |decision| decision.changes.is_empty())
 }
 
 fn unusable(error: serde_json::Error) -> StoreError {

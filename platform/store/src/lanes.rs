@@ -32,9 +32,10 @@ impl Lane {
         self
     }
 
-    pub(crate) fn and(mut self, name: String) -> Self {
-        self.0.push(name);
-        self
+    /// Whether it is this document's lane, or the lane of more documents, this one among them.
+    pub(crate) fn has(&self, collection: &str, key: &str) -> bool {
+        let named = |name: &String| name.strip_prefix(collection).and_then(|rest| rest.strip_prefix('/')) == Some(key);
+        self.0.iter().any(named)
     }
 }
 

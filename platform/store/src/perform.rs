@@ -3,7 +3,7 @@
 //! An [`Intent`] is a document that says what is to be done. The claim is a lease with a fence: an actor that was thought
 //! dead cannot record over its successor. The act must be safe to repeat under the document's own stable key.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use cartwright_runtime::{Tasks, Time};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use crate::{Changes, Decision, Document, Lane, Store, StoreError, Stored, change};
+use crate::{Changes, Collection, Decision, Document, Lane, Store, StoreError, Stored, change};
 
 /// How long a claim lasts: longer than any outside call may take (10 s), with room to record its result.
 const LEASE: Duration = Duration::from_secs(30);
@@ -21,6 +21,8 @@ const LEASE: Duration = Duration::from_secs(30);
 const AT_ONCE: usize = 64;
 /// How often due documents are looked for; wake-ups make it a matter of recovery only.
 const POLL: Duration = Duration::from_millis(500);
+/// The same while there are more of them than one look finds.
+const POLL_BEHIND: Duration = Duration::from_millis(20);
 
 /// Something to be done that is due at a time and claimed by one actor at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,26 +87,20 @@ pub trait Intent: Document {
 /// Runs the acts of one kind of document.
 pub struct Performer<D> {
     store: Store,
-    underway: Arc<Mutex<HashSet<(String, u64)>>>,
     room: Arc<Semaphore>,
     document: PhantomData<fn() -> D>,
 }
 
 impl<D> Clone for Performer<D> {
     fn clone(&self) -> Self {
-        Self {
-            store: self.store.clone(),
-            underway: Arc::clone(&self.underway),
-            room: Arc::clone(&self.room),
-            document: PhantomData,
-        }
+        Self { store: self.store.clone(), room: Arc::clone(&self.room), document: PhantomData }
     }
 }
 
 impl<D: Intent> Performer<D> {
     /// A performer of the documents in `store`.
     pub fn new(store: Store) -> Self {
-        Self { store, underway: Arc::default(), room: Arc::new(Semaphore::new(AT_ONCE)), document: PhantomData }
+        Self { store, room: Arc::new(Semaphore::new(AT_ONCE)), document: PhantomData }
     }
 
     /// Acts on what becomes due until the program stops.
@@ -126,6 +122,9 @@ impl<D: Intent> Performer<D> {
         loop {
             for key in found {
                 let Ok(room) = Arc::clone(&self.room).acquire_owned().await else { return };
+                if tasks.is_stopping() {
+                    return;
+                }
                 let (performer, act, settle) = (self.clone(), act.clone(), settle.clone());
                 tasks.spawn(async move {
                     if let Err(error) = performer.perform(&key, act, settle).await {
@@ -138,8 +137,9 @@ impl<D: Intent> Performer<D> {
                 () = tasks.stopped() => return,
                 key = written.recv() => key.into_iter().collect(),
                 () = &mut poll => {
-                    poll.set(self.store.clock().sleep(POLL));
-                    self.due().await
+                    let due = self.due().await;
+                    poll.set(self.store.clock().sleep(if due.len() < AT_ONCE { POLL } else { POLL_BEHIND }));
+                    due
                 }
             };
         }
@@ -173,12 +173,36 @@ impl<D: Intent> Performer<D> {
         lease.holder.as_ref().is_some_and(|holder| holder == self.store.instance() || self.store.exclusive())
     }
 
-    /// Acts on one document if something of it is due; true when the result was recorded.
+    /// Acts on one document for as long as something of it is due.
     async fn perform<O, AF, SF, E>(
         &self,
         key: &str,
         act: impl Fn(D) -> AF,
         settle: impl Fn(Store, Stored<D>, O) -> SF,
+    ) -> Result<(), E>
+    where
+        O: Clone,
+        AF: Future<Output = O>,
+        SF: Future<Output = Result<Changes, E>>,
+        E: From<StoreError>,
+    {
+        let Some(mut acting) = self.store.enter::<D>(key) else { return Ok(()) };
+        loop {
+            self.step(key, &act, &settle).await?;
+            // Whoever came meanwhile was turned away: what it came for may have been written after this step looked.
+            match acting.leave() {
+                Some(again) => acting = again,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Claims, acts and records once; true when the result was recorded.
+    async fn step<O, AF, SF, E>(
+        &self,
+        key: &str,
+        act: &impl Fn(D) -> AF,
+        settle: &impl Fn(Store, Stored<D>, O) -> SF,
     ) -> Result<bool, E>
     where
         O: Clone,
@@ -188,10 +212,9 @@ impl<D: Intent> Performer<D> {
     {
         let Some(claimed) = self.claim(key).await? else { return Ok(false) };
         let Some(fence) = claimed.lease().map(|lease| lease.fence) else { return Ok(false) };
-        let Some(_underway) = Underway::enter(&self.underway, key, fence) else { return Ok(false) };
         let outcome = act(claimed).await;
         change(&self.store, Lane::of::<D>(key), |view| {
-            let (outcome, settle) = (outcome.clone(), &settle);
+            let outcome = outcome.clone();
             async move {
                 let Some(stored) = view.get::<D>(key).await? else { return Ok(Decision::unchanged(false)) };
                 if stored.doc.lease().map(|lease| lease.fence) != Some(fence) {
@@ -214,10 +237,6 @@ impl<D: Intent> Performer<D> {
         if lease.due > now && !self.mine(lease) {
             return Ok(None);
         }
-        let underway = (key.to_owned(), lease.fence);
-        if self.underway.lock().unwrap_or_else(PoisonError::into_inner).contains(&underway) {
-            return Ok(None);
-        }
         let mut claimed = stored;
         if let Some(lease) = claimed.doc.lease_mut() {
             *lease = Lease { failures: lease.failures, fence: lease.fence + 1, ..Lease::held_by(&self.store) };
@@ -231,22 +250,51 @@ impl<D: Intent> Performer<D> {
     }
 }
 
-/// Keeps two tasks of one process from acting on the same claim.
-struct Underway {
-    all: Arc<Mutex<HashSet<(String, u64)>>>,
-    this: (String, u64),
-}
+type Place = (Collection, String);
+
+/// The documents that tasks of this process act on now, each with whether somebody else came for it meanwhile.
+#[derive(Clone, Default)]
+pub(crate) struct Underway(Arc<Mutex<HashMap<Place, bool>>>);
 
 impl Underway {
-    fn enter(all: &Arc<Mutex<HashSet<(String, u64)>>>, key: &str, fence: u64) -> Option<Self> {
-        let this = (key.to_owned(), fence);
-        let entered = all.lock().unwrap_or_else(PoisonError::into_inner).insert(this.clone());
-        entered.then(|| Self { all: Arc::clone(all), this })
+    /// The right to act at `place`, or `None` where another task has it: that task is told to look again.
+    pub(crate) fn enter(&self, place: Place) -> Option<Acting> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(came) = all.get_mut(&place) {
+            *came = true;
+            return None;
+        }
+        all.insert(place.clone(), false);
+        Some(Acting { underway: self.clone(), place: Some(place) })
     }
 }
 
-impl Drop for Underway {
+/// The right of one task to act on one document; ends with its drop.
+pub(crate) struct Acting {
+    underway: Underway,
+    place: Option<Place>,
+}
+
+impl Acting {
+    /// Ends it, unless somebody else came meanwhile: then there may be more to do.
+    fn leave(mut self) -> Option<Self> {
+        let underway = self.underway.clone();
+        let mut all = underway.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = self.place.take()?;
+        if all.get_mut(&place).is_some_and(std::mem::take) {
+            self.place = Some(place);
+            return Some(self);
+        }
+        all.remove(&place);
+        None
+    }
+}
+
+impl Drop for Acting {
     fn drop(&mut self) {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.this);
+        // After `leave` the place may be another task's.
+        if let Some(place) = self.place.take() {
+            self.underway.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&place);
+        }
     }
 }

@@ -6,17 +6,19 @@
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cartwright_runtime::{Clock, Ids};
 use futures::future::BoxFuture;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
+use crate::changes::Read;
 use crate::lanes::Lanes;
+use crate::perform::{Acting, Underway};
 use crate::{
     Backend, Changes, Collection, CollectionSpec, Commit, Document, Effect, Envelope, Index, IndexEntry, IndexValue,
-    Order, Query, Row, StoreError, Stored, Write,
+    Lane, Order, Query, Row, StoreError, Stored, Write,
 };
 
 /// An open database, shared by all services of a process.
@@ -32,20 +34,40 @@ struct Inner {
     instance: String,
     lanes: Lanes,
     queued: Mutex<Queued>,
+    underway: Underway,
     watchers: Mutex<HashMap<Collection, Vec<mpsc::Sender<String>>>>,
     outlet: Mutex<Option<mpsc::Sender<Vec<Envelope>>>>,
 }
 
-/// Versions that are queued for commit but not yet durable; only deciders in a lane look here.
+/// Versions that are queued for commit but not yet durable; only deciders in the lane of a document look here.
 #[derive(Default)]
 struct Queued {
     next_ticket: u64,
     versions: HashMap<(Collection, String), Version>,
 }
 
+/// A queued version. Versions of one document that build on each other share `broken`: when one of them fails, all that
+/// come after it will, and nobody should build on them any more.
 struct Version {
     ticket: u64,
     row: Option<Row>,
+    broken: Arc<AtomicBool>,
+}
+
+impl Version {
+    fn revision(&self) -> Option<u64> {
+        self.row.as_ref().map(|row| row.revision)
+    }
+
+    fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+}
+
+/// What a decider sees beyond what is durable, and what of it was looked at.
+struct View {
+    lane: Lane,
+    reads: Mutex<Vec<Read>>,
 }
 
 impl Database {
@@ -60,6 +82,7 @@ impl Database {
                 instance,
                 lanes: Lanes::default(),
                 queued: Mutex::default(),
+                underway: Underway::default(),
                 watchers: Mutex::default(),
                 outlet: Mutex::default(),
             }),
@@ -84,7 +107,7 @@ impl Database {
 
     /// Where committed events are announced from now on, as a hint: an event that does not fit is found in the outbox.
     pub fn announce_to(&self, outlet: mpsc::Sender<Vec<Envelope>>) {
-        *self.inner.outlet.lock().unwrap_or_else(PoisonError::into_inner) = Some(outlet);
+        *locked(&self.inner.outlet) = Some(outlet);
     }
 }
 
@@ -93,7 +116,7 @@ impl Database {
 pub struct Store {
     inner: Arc<Inner>,
     scope: &'static str,
-    view: Option<Arc<AtomicBool>>,
+    view: Option<Arc<View>>,
 }
 
 impl Store {
@@ -156,7 +179,7 @@ impl Store {
     /// The keys of `D` that this process writes from now on, as a hint: what does not fit into the channel is dropped.
     pub fn watch<D: Document>(&self, room: usize) -> mpsc::Receiver<String> {
         let (sender, receiver) = mpsc::channel(room);
-        let mut watchers = self.inner.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watchers = locked(&self.inner.watchers);
         watchers.entry(self.collection(D::COLLECTION)).or_default().push(sender);
         receiver
     }
@@ -174,18 +197,28 @@ impl Store {
         self.inner.backend.ordered()
     }
 
+    pub(crate) fn backend(&self) -> &Arc<dyn Backend> {
+        &self.inner.backend
+    }
+
     pub(crate) fn lanes(&self) -> &Lanes {
         &self.inner.lanes
     }
 
-    /// This store as somebody in a lane sees it: versions queued for commit included.
-    pub(crate) fn deciding(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner), scope: self.scope, view: Some(Arc::default()) }
+    /// The right to act on a document, which one task of this process has at a time.
+    pub(crate) fn enter<D: Document>(&self, key: &str) -> Option<Acting> {
+        self.inner.underway.enter((self.collection(D::COLLECTION), key.to_owned()))
     }
 
-    /// Whether a version was read through this view that may not be durable yet.
-    pub(crate) fn saw_queued(&self) -> bool {
-        self.view.as_ref().is_some_and(|seen| seen.load(Ordering::Relaxed))
+    /// This store as whoever has the turn in `lane` sees it: the lane's documents as they are queued for commit.
+    pub(crate) fn deciding(&self, lane: Lane) -> Self {
+        let view = View { lane, reads: Mutex::default() };
+        Self { inner: Arc::clone(&self.inner), scope: self.scope, view: Some(Arc::new(view)) }
+    }
+
+    /// The versions read through this view that may not be durable yet. A decision made on them must rely on them.
+    pub(crate) fn queued_reads(&self) -> Vec<Read> {
+        self.view.as_ref().map_or_else(Vec::new, |view| locked(&view.reads).clone())
     }
 
     /// Waits until everything queued so far is durable or has failed.
@@ -197,15 +230,18 @@ impl Store {
     pub(crate) fn submit(&self, changes: Changes) -> Result<BoxFuture<'static, Result<(), StoreError>>, StoreError> {
         let commit = self.plan(changes)?;
         let announced = Announced::of(&commit);
+        let noted;
         // Queueing and noting the queued versions is one step, so that a lane sees them in the order of the queue.
-        let mut queued = self.inner.queued.lock().unwrap_or_else(PoisonError::into_inner);
-        let noted = self.ordered().then(|| Noted::new(&self.inner, &mut queued, &commit));
+        let mut queued = locked(&self.inner.queued);
+        noted = self.ordered().then(|| Noted::new(&self.inner, &mut queued, &commit));
         let durable = self.inner.backend.commit(commit);
         drop(queued);
         let inner = Arc::clone(&self.inner);
         Ok(Box::pin(async move {
             let result = durable.await;
-            drop(noted);
+            if let Some(noted) = noted {
+                noted.settle(result.is_ok());
+            }
             if result.is_ok() {
                 announced.to(&inner);
             }
@@ -218,10 +254,11 @@ impl Store {
     }
 
     fn queued(&self, collection: Collection, key: &str) -> Option<Option<Row>> {
-        let view = self.view.as_ref()?;
-        let queued = self.inner.queued.lock().unwrap_or_else(PoisonError::into_inner);
-        let version = queued.versions.get(&(collection, key.to_owned()))?;
-        view.store(true, Ordering::Relaxed);
+        let view = self.view.as_ref().filter(|view| view.lane.has(collection.name, key))?;
+        let queued = locked(&self.inner.queued);
+        let version = queued.versions.get(&(collection, key.to_owned())).filter(|version| !version.is_broken())?;
+        let read = Read { collection: collection.name, key: key.to_owned(), revision: version.revision() };
+        locked(&view.reads).push(read);
         Some(version.row.clone())
     }
 
@@ -277,7 +314,7 @@ impl Announced {
     }
 
     fn to(self, inner: &Inner) {
-        let watchers = inner.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        let watchers = locked(&inner.watchers);
         for (collection, key) in self.written {
             for watcher in watchers.get(&collection).into_iter().flatten() {
                 // A full or closed channel loses a hint only: the poll finds what is due.
@@ -288,7 +325,7 @@ impl Announced {
         if self.events.is_empty() {
             return;
         }
-        if let Some(outlet) = &*inner.outlet.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(outlet) = &*locked(&inner.outlet) {
             // A full channel loses a hint only: the relay also reads the outbox.
             drop(outlet.try_send(self.events));
         }
@@ -299,7 +336,7 @@ impl Announced {
 struct Noted {
     inner: Arc<Inner>,
     ticket: u64,
-    keys: Vec<(Collection, String)>,
+    keys: Vec<((Collection, String), Arc<AtomicBool>)>,
 }
 
 impl Noted {
@@ -318,22 +355,35 @@ impl Noted {
                 Effect::Nothing => continue,
             };
             let key = (write.collection, write.key.clone());
-            drop(queued.versions.insert(key.clone(), Version { ticket, row }));
-            keys.push(key);
+            let before =
+                queued.versions.get(&key).filter(|version| !version.is_broken() && version.revision() == write.expect);
+            let broken = before.map_or_else(Arc::default, |version| Arc::clone(&version.broken));
+            drop(queued.versions.insert(key.clone(), Version { ticket, row, broken: Arc::clone(&broken) }));
+            keys.push((key, broken));
         }
         Self { inner: Arc::clone(inner), ticket, keys }
+    }
+
+    fn settle(self, durable: bool) {
+        if !durable {
+            self.keys.iter().for_each(|(_, broken)| broken.store(true, Ordering::Relaxed));
+        }
     }
 }
 
 impl Drop for Noted {
     fn drop(&mut self) {
-        let mut queued = self.inner.queued.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in self.keys.drain(..) {
+        let mut queued = locked(&self.inner.queued);
+        for (key, _) in self.keys.drain(..) {
             if queued.versions.get(&key).is_some_and(|version| version.ticket == self.ticket) {
                 drop(queued.versions.remove(&key));
             }
         }
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A page being asked for. Always sees durable documents only.
@@ -431,7 +481,7 @@ fn place_in<D: Document>(doc: &D, index: &str) -> Option<Vec<IndexValue>> {
     doc.index_entries().into_iter().find(|entry| entry.index == index).map(|entry| entry.values)
 }
 
-/// Checks in debug builds of engines that an entry fits its index.
+/// Whether an entry has one value for each part of its index.
 pub(crate) fn fits(index: &Index, entry: &IndexEntry) -> bool {
     index.name == entry.index && index.parts.len() == entry.values.len()
 }
