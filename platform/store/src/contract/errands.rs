@@ -1,0 +1,216 @@
+//! Errands: acts on the world, each claimed by one, repeated when nobody recorded it, and recorded by nobody too late.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use cartwright_runtime::{Clock, Tasks};
+use tokio::sync::Semaphore;
+
+use super::parcels::{Disguised, Errand, insert, scoped, stored};
+use super::{Subject, eventually, on, standing_clock};
+use crate::{Backend, Changes, Database, Lease, Performer, Store, StoreError, Stored};
+
+fn errand(name: &str, left: u32, lease: Lease) -> Errand {
+    Errand { name: name.to_owned(), left, done: 0, lease: Some(lease) }
+}
+
+/// One less to do; the next part is due at once.
+async fn done(store: Store, mut errand: Stored<Errand>, worked: bool) -> Result<Changes, StoreError> {
+    let now = store.clock().now();
+    let lease = errand.doc.lease.take().unwrap();
+    if worked {
+        errand.doc.left -= 1;
+        errand.doc.done += 1;
+        errand.doc.lease = (errand.doc.left > 0).then(|| lease.next(now));
+    } else {
+        errand.doc.lease = Some(lease.again(now, Duration::from_secs(5)));
+    }
+    Ok(Changes::new().replace(&errand))
+}
+
+/// What somebody who runs errands does, and how often.
+#[derive(Clone)]
+struct Runner {
+    acts: Arc<AtomicU32>,
+    gate: Arc<Semaphore>,
+    failures: u32,
+}
+
+impl Runner {
+    fn working() -> Self {
+        Self { acts: Arc::default(), gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)), failures: 0 }
+    }
+
+    fn stuck() -> Self {
+        Self { gate: Arc::new(Semaphore::new(0)), ..Self::working() }
+    }
+
+    fn acts(&self) -> u32 {
+        self.acts.load(Ordering::SeqCst)
+    }
+
+    fn start(&self, store: &Store, tasks: &Tasks) {
+        let runner = self.clone();
+        let act = move |_: Errand| {
+            let runner = runner.clone();
+            async move {
+                let before = runner.acts.fetch_add(1, Ordering::SeqCst);
+                drop(runner.gate.acquire().await);
+                before >= runner.failures
+            }
+        };
+        tasks.spawn(Performer::<Errand>::new(store.clone()).run(tasks.clone(), act, done));
+    }
+}
+
+async fn finished(store: &Store, name: &str) {
+    eventually("the errand is done", || async move { stored::<Errand>(store, name).await.doc.left == 0 }).await;
+}
+
+async fn drained(tasks: &Tasks) {
+    assert!(tasks.drain(&Clock::system(), Duration::from_secs(10)).await);
+}
+
+/// A database that other processes may have open, too.
+fn shared(backend: &Arc<dyn Backend>, clock: &Clock) -> Database {
+    let inner = Arc::clone(backend);
+    let ordered = inner.ordered();
+    on(Arc::new(Disguised { inner, ordered, exclusive: false, gate: None }), clock.clone())
+}
+
+pub async fn an_errand_is_done_once_by_two_performers(subject: Subject) {
+    let (store, tasks, runner) = (subject.store().await, Tasks::new(), Runner::working());
+    runner.start(&store, &tasks);
+    runner.start(&store, &tasks);
+
+    for number in 0..20 {
+        let lease = if number % 2 == 0 { Lease::due(store.clock().now()) } else { Lease::held_by(&store) };
+        insert(&store, &errand(&format!("e{number}"), 1, lease)).await.unwrap();
+    }
+    for number in 0..20 {
+        finished(&store, &format!("e{number}")).await;
+    }
+
+    drained(&tasks).await;
+    assert_eq!(runner.acts(), 20);
+}
+
+pub async fn an_errand_is_done_once_by_two_processes(subject: Subject) {
+    let (clock, tasks, runner) = (standing_clock(), Tasks::new(), Runner::working());
+    let here = scoped(&shared(&subject.backend, &clock), "post").await;
+    let there = scoped(&shared(&subject.backend, &clock), "post").await;
+    for number in 0..20 {
+        insert(&here, &errand(&format!("e{number}"), 1, Lease::due(clock.now()))).await.unwrap();
+    }
+    runner.start(&here, &tasks);
+    runner.start(&there, &tasks);
+    eventually("both look for what is due", || async {
+        clock.advance(Duration::from_millis(100));
+        runner.acts() >= 20
+    })
+    .await;
+    for number in 0..20 {
+        finished(&here, &format!("e{number}")).await;
+    }
+
+    drained(&tasks).await;
+    assert_eq!(runner.acts(), 20);
+}
+
+pub async fn what_follows_from_an_errand_is_done_at_once(subject: Subject) {
+    // The clock stands, so that nothing is found by looking for it: each step must be woken by the one before.
+    let clock = standing_clock();
+    let store = scoped(&on(Arc::clone(&subject.backend), clock), "post").await;
+    let (tasks, runner) = (Tasks::new(), Runner::working());
+    runner.start(&store, &tasks);
+    let ready = errand("ready", 1, Lease::held_by(&store));
+    eventually("the performer listens", || async {
+        drop(insert(&store, &ready).await);
+        let seen = stored::<Errand>(&store, "ready").await;
+        if seen.doc.left > 0 {
+            drop(store.commit(Changes::new().replace(&seen)).await);
+        }
+        seen.doc.left == 0
+    })
+    .await;
+
+    insert(&store, &errand("long", 200, Lease::due(store.clock().now()))).await.unwrap();
+
+    finished(&store, "long").await;
+    drained(&tasks).await;
+    assert_eq!(stored::<Errand>(&store, "long").await.doc.done, 200);
+}
+
+pub async fn a_failed_errand_is_done_again_when_due(subject: Subject) {
+    let clock = standing_clock();
+    let store = scoped(&on(Arc::clone(&subject.backend), clock.clone()), "post").await;
+    insert(&store, &errand("e", 1, Lease::due(clock.now()))).await.unwrap();
+    let (tasks, runner) = (Tasks::new(), Runner { failures: 1, ..Runner::working() });
+    runner.start(&store, &tasks);
+
+    let view = &store;
+    eventually("the failure is recorded", || async {
+        clock.advance(Duration::from_millis(100));
+        stored::<Errand>(view, "e").await.doc.lease.is_some_and(|lease| lease.failures == 1)
+    })
+    .await;
+    let lease = stored::<Errand>(&store, "e").await.doc.lease.unwrap();
+    assert_eq!((lease.holder, lease.fence), (None, 1));
+    assert_eq!(runner.acts(), 1);
+
+    eventually("the errand is due again and done", || async {
+        clock.advance(Duration::from_millis(500));
+        stored::<Errand>(view, "e").await.doc.left == 0
+    })
+    .await;
+    drained(&tasks).await;
+    assert_eq!(runner.acts(), 2);
+}
+
+pub async fn a_lease_that_ran_out_is_taken_over_and_its_holder_records_nothing(subject: Subject) {
+    let (clock, tasks) = (standing_clock(), Tasks::new());
+    let here = scoped(&shared(&subject.backend, &clock), "post").await;
+    let there = scoped(&shared(&subject.backend, &clock), "post").await;
+    let (stuck, working) = (Runner::stuck(), Runner::working());
+    insert(&here, &errand("e", 2, Lease::due(clock.now()))).await.unwrap();
+    stuck.start(&here, &tasks);
+    eventually("the first holder acts", || async {
+        clock.advance(Duration::from_millis(100));
+        stuck.acts() == 1
+    })
+    .await;
+
+    working.start(&there, &tasks);
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(stored::<Errand>(&here, "e").await.doc.done, 0, "a lease that runs is left alone");
+    assert_eq!(working.acts(), 0);
+    eventually("the second holder takes over and does it all", || async {
+        clock.advance(Duration::from_secs(1));
+        stored::<Errand>(&there, "e").await.doc.left == 0
+    })
+    .await;
+    let after = stored::<Errand>(&there, "e").await;
+
+    stuck.gate.add_permits(1);
+    drained(&tasks).await;
+    assert_eq!(stored::<Errand>(&here, "e").await, after, "the fence refuses what the first holder brings");
+    assert_eq!(after.doc.done, 2);
+}
+
+pub async fn leases_of_an_earlier_process_are_taken_over_at_the_start(subject: Subject) {
+    let clock = standing_clock();
+    let earlier = scoped(&on(Arc::clone(&subject.backend), clock.clone()), "post").await;
+    insert(&earlier, &errand("e", 1, Lease::held_by(&earlier))).await.unwrap();
+
+    let later = scoped(&on((subject.reopen)(), clock), "post").await;
+    let (tasks, runner) = (Tasks::new(), Runner::working());
+    runner.start(&later, &tasks);
+
+    // The clock stands: without the exclusive store the lease would run for another 30 s.
+    if later.exclusive() {
+        finished(&later, "e").await;
+        assert_eq!(stored::<Errand>(&later, "e").await.doc.done, 1);
+    }
+    drained(&tasks).await;
+}
