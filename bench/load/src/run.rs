@@ -214,7 +214,7 @@ fn triple(products: &[Arc<Product>], number: usize) -> [Arc<Product>; LINES] {
     std::array::from_fn(|line| Arc::clone(&products[(number + line * products.len() / LINES) % products.len()]))
 }
 
-/// Deals the actors out to the connections and loops until the window closes. They come back whatever happens.
+/// Deals the actors out to the connections, and takes them back when the window has closed.
 async fn drive<A: 'static>(
     address: SocketAddr,
     actors: &mut Vec<A>,
