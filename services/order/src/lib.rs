@@ -1,1 +1,126 @@
-//! Placeholder.
+//! Order: the checkout process, and the orders that come of it.
+//!
+//! Promises that one cart version makes at most one order, that stock is held before money is asked for, and that every
+//! order ends: sold and paid, or released and unpaid.
+
+mod api;
+pub mod documents;
+pub mod domain;
+mod error;
+mod operations;
+mod peer;
+mod reactions;
+mod seed;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cartwright_bus::{Broadcast, Subscription};
+use cartwright_contracts::{
+    Carts, Orders, PaymentActionRequired, PaymentAuthorized, PaymentDeclined, StockRefused, StockReserved, Users,
+};
+use cartwright_service::{Job, Service};
+use cartwright_store::{Database, Lane, Store, StoreError};
+use cartwright_vocabulary::Currency;
+
+use crate::documents::Order;
+pub use crate::error::OrderError;
+
+/// How often orders past their deadline are looked for.
+const DEADLINES_EVERY: Duration = Duration::from_secs(1);
+
+/// What the shop decides about orders.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How long an order waits for its payment.
+    pub payment_deadline: Duration,
+    /// The shop's currency, for the shipping methods of a new shop.
+    pub currency: Currency,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { payment_deadline: Duration::from_secs(15 * 60), currency: Currency::USD }
+    }
+}
+
+/// All that order's operations work with.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) store: Store,
+    pub(crate) carts: Arc<dyn Carts>,
+    pub(crate) users: Arc<dyn Users>,
+    pub(crate) settings: Settings,
+    pub(crate) broadcast: Broadcast,
+}
+
+/// Order's part of the database; a new one gets shipping methods and tax rates to start with.
+///
+/// # Errors
+/// When its collections cannot be prepared.
+pub async fn open(database: &Database, settings: Settings) -> Result<Store, StoreError> {
+    let store = database.scoped("order", &documents::collections()).await?;
+    seed::seed(&store, settings.currency).await?;
+    Ok(store)
+}
+
+/// Order as the other services ask it.
+pub fn peer(store: Store) -> Arc<dyn Orders> {
+    Arc::new(peer::LocalOrders::new(store))
+}
+
+/// The order service.
+pub fn service(store: Store, carts: Arc<dyn Carts>, users: Arc<dyn Users>, settings: Settings) -> Service {
+    let desk = Desk { store: store.clone(), carts, users, settings, broadcast: Broadcast::new() };
+    let (announcing, expiring) = (desk.clone(), desk.clone());
+    let deadline = settings.payment_deadline;
+    Service {
+        name: "order",
+        routes: api::routes(desk),
+        subscriptions: vec![
+            Subscription::new(
+                &store,
+                |event: &StockReserved| Lane::of::<Order>(event.order.to_string()),
+                reactions::on_stock_reserved,
+            ),
+            Subscription::new(
+                &store,
+                |event: &StockRefused| Lane::of::<Order>(event.order.to_string()),
+                reactions::on_stock_refused,
+            ),
+            Subscription::new(
+                &store,
+                |event: &PaymentAuthorized| Lane::of::<Order>(event.order.to_string()),
+                reactions::on_payment_authorized,
+            ),
+            Subscription::new(
+                &store,
+                |event: &PaymentDeclined| Lane::of::<Order>(event.order.to_string()),
+                move |store, event| reactions::on_payment_declined(store, event, deadline),
+            ),
+            Subscription::new(
+                &store,
+                |event: &PaymentActionRequired| Lane::of::<Order>(event.order.to_string()),
+                move |store, event| reactions::on_payment_action_required(store, event, deadline),
+            ),
+        ],
+        jobs: vec![
+            Job::running("announce changed orders", move |tasks| {
+                let desk = announcing.clone();
+                async move {
+                    let mut written = desk.store.watch::<Order>(4096);
+                    loop {
+                        tokio::select! {
+                            () = tasks.stopped() => return,
+                            Some(order) = written.recv() => desk.broadcast.hint(&order),
+                        }
+                    }
+                }
+            }),
+            Job::every(DEADLINES_EVERY, store.clock().clone(), "cancel orders past their deadline", move || {
+                let desk = expiring.clone();
+                async move { operations::expire_orders(&desk).await }
+            }),
+        ],
+    }
+}
