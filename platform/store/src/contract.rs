@@ -113,6 +113,7 @@ macro_rules! store_contract {
                 increments_count_without_a_lane_and_without_an_ordered_engine
                 a_refusal_is_decided_on_what_is_durable
                 whoever_built_on_a_failed_version_decides_again
+                what_was_read_while_queued_is_relied_on
                 a_taken_place_is_told_and_not_fought_for
                 a_caller_that_left_does_not_hold_up_its_lane
                 an_event_takes_effect_once
@@ -120,6 +121,7 @@ macro_rules! store_contract {
                 an_errand_is_done_once_by_two_performers
                 an_errand_is_done_once_by_two_processes
                 what_follows_from_an_errand_is_done_at_once
+                a_burst_of_errands_is_not_forgotten
                 a_failed_errand_is_done_again_when_due
                 a_lease_that_ran_out_is_taken_over_and_its_holder_records_nothing
                 leases_of_an_earlier_process_are_taken_over_at_the_start

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -116,8 +117,8 @@ impl<D: Intent> Performer<D> {
         SF: Future<Output = Result<Changes, E>> + Send + 'static,
         E: From<StoreError> + std::fmt::Display + Send + 'static,
     {
-        let mut written = self.store.watch::<D>(1024);
-        let mut found = self.left_behind().await;
+        let (mut written, missed) = self.store.watch_closely::<D>(1024);
+        let mut found = self.claimed().await;
         let mut poll = Box::pin(self.store.clock().sleep(POLL));
         loop {
             for key in found {
@@ -137,8 +138,11 @@ impl<D: Intent> Performer<D> {
                 () = tasks.stopped() => return,
                 key = written.recv() => key.into_iter().collect(),
                 () = &mut poll => {
-                    let due = self.due().await;
+                    let mut due = self.due().await;
                     poll.set(self.store.clock().sleep(if due.len() < AT_ONCE { POLL } else { POLL_BEHIND }));
+                    if missed.swap(false, Ordering::Relaxed) {
+                        due.extend(self.claimed().await);
+                    }
                     due
                 }
             };
@@ -150,8 +154,9 @@ impl<D: Intent> Performer<D> {
         self.keys(self.store.find::<D>(D::DUE, Vec::new()).below(later).page(AT_ONCE).await)
     }
 
-    /// What this process, or an earlier one that had the store for itself, has claimed: nobody else works on it now.
-    async fn left_behind(&self) -> Vec<String> {
+    /// What this process, or an earlier one that had the store for itself, has claimed: nobody else works on it now, and
+    /// it does not become due before the lease ends.
+    async fn claimed(&self) -> Vec<String> {
         let all = self.store.find::<D>(D::DUE, Vec::new()).page(10_000).await;
         let claimed = all.map(|page| {
             page.into_iter().filter(|stored| stored.doc.lease().is_some_and(|lease| self.mine(lease))).collect()

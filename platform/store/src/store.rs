@@ -35,7 +35,7 @@ struct Inner {
     lanes: Lanes,
     queued: Mutex<Queued>,
     underway: Underway,
-    watchers: Mutex<HashMap<Collection, Vec<mpsc::Sender<String>>>>,
+    watchers: Mutex<HashMap<Collection, Vec<Watcher>>>,
     outlet: Mutex<Option<mpsc::Sender<Vec<Envelope>>>>,
 }
 
@@ -62,6 +62,12 @@ impl Version {
     fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
     }
+}
+
+/// Somebody who is told the keys that are written, and whether it was not told some.
+struct Watcher {
+    keys: mpsc::Sender<String>,
+    missed: Arc<AtomicBool>,
 }
 
 /// What a decider sees beyond what is durable, and what of it was looked at.
@@ -178,10 +184,19 @@ impl Store {
 
     /// The keys of `D` that this process writes from now on, as a hint: what does not fit into the channel is dropped.
     pub fn watch<D: Document>(&self, room: usize) -> mpsc::Receiver<String> {
-        let (sender, receiver) = mpsc::channel(room);
+        self.watch_closely::<D>(room).0
+    }
+
+    /// The same, and a flag that is raised when keys may have been missed: the channel was full, or the one who committed
+    /// did not wait to learn whether it happened.
+    pub(crate) fn watch_closely<D: Document>(&self, room: usize) -> (mpsc::Receiver<String>, Arc<AtomicBool>) {
+        let ((keys, receiver), missed) = (mpsc::channel(room), Arc::default());
+        let watcher = Watcher { keys, missed: Arc::clone(&missed) };
         let mut watchers = locked(&self.inner.watchers);
-        watchers.entry(self.collection(D::COLLECTION)).or_default().push(sender);
-        receiver
+        let ours = watchers.entry(self.collection(D::COLLECTION)).or_default();
+        ours.retain(|watcher| !watcher.keys.is_closed());
+        ours.push(watcher);
+        (receiver, missed)
     }
 
     /// Commits `changes` and waits until they are durable.
@@ -229,22 +244,19 @@ impl Store {
     /// Queues `changes`; what it gives resolves when they are durable.
     pub(crate) fn submit(&self, changes: Changes) -> Result<BoxFuture<'static, Result<(), StoreError>>, StoreError> {
         let commit = self.plan(changes)?;
-        let announced = Announced::of(&commit);
+        let announcement = Announcement::of(&self.inner, &commit);
         let noted;
         // Queueing and noting the queued versions is one step, so that a lane sees them in the order of the queue.
         let mut queued = locked(&self.inner.queued);
         noted = self.ordered().then(|| Noted::new(&self.inner, &mut queued, &commit));
         let durable = self.inner.backend.commit(commit);
         drop(queued);
-        let inner = Arc::clone(&self.inner);
         Ok(Box::pin(async move {
             let result = durable.await;
             if let Some(noted) = noted {
                 noted.settle(result.is_ok());
             }
-            if result.is_ok() {
-                announced.to(&inner);
-            }
+            announcement.settle(result.is_ok());
             result
         }))
     }
@@ -299,35 +311,54 @@ fn decode<D: Document>(row: &Row) -> Result<Stored<D>, StoreError> {
 }
 
 /// What of a commit others in the process are told about once it is durable.
-struct Announced {
+struct Announcement {
+    inner: Arc<Inner>,
     written: Vec<(Collection, String)>,
     events: Vec<Envelope>,
 }
 
-impl Announced {
-    fn of(commit: &Commit) -> Self {
+impl Announcement {
+    fn of(inner: &Arc<Inner>, commit: &Commit) -> Self {
         let put = commit.writes.iter().filter(|write| matches!(write.effect, Effect::Put { .. }));
         Self {
+            inner: Arc::clone(inner),
             written: put.map(|write| (write.collection, write.key.clone())).collect(),
             events: commit.events.clone(),
         }
     }
 
-    fn to(self, inner: &Inner) {
-        let watchers = locked(&inner.watchers);
-        for (collection, key) in self.written {
+    fn settle(mut self, durable: bool) {
+        let (written, events) = (std::mem::take(&mut self.written), std::mem::take(&mut self.events));
+        if !durable {
+            return;
+        }
+        let watchers = locked(&self.inner.watchers);
+        for (collection, key) in written {
             for watcher in watchers.get(&collection).into_iter().flatten() {
-                // A full or closed channel loses a hint only: the poll finds what is due.
-                drop(watcher.try_send(key.clone()));
+                if watcher.keys.try_send(key.clone()).is_err() {
+                    watcher.missed.store(true, Ordering::Relaxed);
+                }
             }
         }
         drop(watchers);
-        if self.events.is_empty() {
+        if events.is_empty() {
             return;
         }
-        if let Some(outlet) = &*locked(&inner.outlet) {
+        if let Some(outlet) = &*locked(&self.inner.outlet) {
             // A full channel loses a hint only: the relay also reads the outbox.
-            drop(outlet.try_send(self.events));
+            drop(outlet.try_send(events));
+        }
+    }
+}
+
+impl Drop for Announcement {
+    /// Nobody waited to learn whether it happened: whoever watches these documents should look.
+    fn drop(&mut self) {
+        let watchers = locked(&self.inner.watchers);
+        for (collection, _) in &self.written {
+            for watcher in watchers.get(collection).into_iter().flatten() {
+                watcher.missed.store(true, Ordering::Relaxed);
+            }
         }
     }
 }

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use cartwright_runtime::{Clock, Tasks};
+use futures::FutureExt;
 use tokio::sync::Semaphore;
 
 use super::parcels::{Disguised, Errand, insert, scoped, stored};
 use super::{Subject, eventually, on, standing_clock};
-use crate::{Backend, Changes, Database, Lease, Performer, Store, StoreError, Stored};
+use crate::{Backend, Changes, Database, Intent, Lease, Performer, Store, StoreError, Stored};
 
 fn errand(name: &str, left: u32, lease: Lease) -> Errand {
     Errand { name: name.to_owned(), left, done: 0, lease: Some(lease) }
@@ -140,6 +141,29 @@ pub async fn what_follows_from_an_errand_is_done_at_once(subject: Subject) {
     finished(&store, "long").await;
     drained(&tasks).await;
     assert_eq!(stored::<Errand>(&store, "long").await.doc.done, 200);
+}
+
+pub async fn a_burst_of_errands_is_not_forgotten(subject: Subject) {
+    let clock = standing_clock();
+    let store = scoped(&on(Arc::clone(&subject.backend), clock.clone()), "post").await;
+    let (tasks, runner) = (Tasks::new(), Runner::stuck());
+    runner.start(&store, &tasks);
+    for hundred in 0..15 {
+        let burst = (0..100).map(|number| errand(&format!("e{}", hundred * 100 + number), 1, Lease::held_by(&store)));
+        let changes = burst.fold(Changes::new(), |changes, errand| changes.insert(&errand));
+        store.commit(changes).await.unwrap();
+    }
+    let last = errand("last", 1, Lease::held_by(&store));
+    drop(store.commit(Changes::new().insert(&last)).now_or_never());
+
+    runner.gate.add_permits(Semaphore::MAX_PERMITS);
+    let view = &store;
+    eventually("all are done before their leases end", || async {
+        clock.advance(Duration::from_millis(4));
+        view.find::<Errand>(Errand::DUE, Vec::new()).page(1).await.unwrap().is_empty()
+    })
+    .await;
+    drained(&tasks).await;
 }
 
 pub async fn a_failed_errand_is_done_again_when_due(subject: Subject) {

@@ -140,6 +140,25 @@ pub async fn whoever_built_on_a_failed_version_decides_again(subject: Subject) {
     assert_eq!((second.unwrap(), third.unwrap()), (1, 2));
 }
 
+pub async fn what_was_read_while_queued_is_relied_on(subject: Subject) {
+    let (held, store) = gated(&subject).await;
+    let mut first = std::pin::pin!(counted_once(&store, ANY));
+    let lane = Lane::of::<Counter>("c").with::<Counter>("copy");
+    let mut second = std::pin::pin!(change(&store, lane, |view| async move {
+        let count = view.get::<Counter>("c").await?.map_or(0, |counter| counter.doc.count);
+        let copy = Counter { name: "copy".to_owned(), count };
+        Ok::<_, Refusal>(Decision::new(Changes::new().insert(&copy), count))
+    }));
+    assert!(futures::poll!(first.as_mut()).is_pending());
+    assert!(futures::poll!(second.as_mut()).is_pending());
+
+    held.open_the_gate();
+
+    assert!(first.await.is_err());
+    assert_eq!(second.await.unwrap(), 0, "what never became durable must not be copied");
+    assert_eq!(count(&store, "copy").await, 0);
+}
+
 pub async fn a_taken_place_is_told_and_not_fought_for(subject: Subject) {
     let store = subject.store().await;
     insert(&store, &Parcel::labelled("1", "red")).await.unwrap();
