@@ -226,3 +226,82 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use cartwright_store::{Collection, CollectionSpec, Effect, Write};
+
+    use super::*;
+    use crate::Options;
+    use crate::open::{Opened, open};
+
+    const LETTERS: Collection = Collection { scope: "post", name: "letters" };
+
+    fn writer(folder: &std::path::Path) -> (Writer, Opened, SyncSender<Job>) {
+        let mut opened = open(&folder.join("shop.db"), &Options::default()).unwrap();
+        let connection = std::mem::replace(&mut opened.writer, Connection::open_in_memory().unwrap());
+        let (asked, jobs) = sync_channel(16);
+        let clock = Clock::system();
+        let options = Options { least_free_bytes: 0, least_free_percent: 0, ..Options::default() };
+        let writer = Writer {
+            connection,
+            jobs,
+            tables: Arc::default(),
+            health: Arc::default(),
+            counts: Arc::default(),
+            space: Arc::new(Space::new(folder.to_owned(), clock.clone(), &options)),
+            forgetting: Forgetting::new(clock.clone()),
+            clock,
+            marks: Vec::new(),
+            marked: None,
+        };
+        let spec = CollectionSpec { name: LETTERS.name, indexes: &[] };
+        writer.prepare(vec![Table::new(LETTERS.scope, &spec).unwrap()]).unwrap();
+        (writer, opened, asked)
+    }
+
+    fn letter(key: &str, length: usize) -> Commit {
+        let body = Arc::from(format!("\"{}\"", "x".repeat(length)).into_bytes());
+        let effect = Effect::Put { body, index: Vec::new() };
+        let write = Write { collection: LETTERS, key: key.to_owned(), expect: None, effect };
+        Commit { writes: vec![write], events: Vec::new() }
+    }
+
+    fn written(writer: &mut Writer, commit: Commit) -> Result<(), StoreError> {
+        let (answer, answered) = oneshot::channel();
+        writer.write(vec![(commit, answer)]);
+        answered.blocking_recv().unwrap()
+    }
+
+    #[test]
+    fn a_file_that_cannot_grow_refuses_the_group_and_takes_the_next_that_fits() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut writer, _opened, _asked) = writer(folder.path());
+        writer.connection.execute_batch("PRAGMA max_page_count = 40").unwrap();
+
+        let large = written(&mut writer, letter("large", 1 << 20));
+        let small = written(&mut writer, letter("small", 10));
+
+        assert!(matches!(large, Err(StoreError::Full(_))), "{large:?}");
+        small.unwrap();
+        writer.health.check().unwrap();
+    }
+
+    #[test]
+    fn a_panic_of_the_writer_is_told_to_whoever_waits_and_whoever_comes() {
+        let health = Arc::<Health>::default();
+        let (answer, answered) = oneshot::channel::<Result<(), StoreError>>();
+        let theirs = Arc::clone(&health);
+        let ended = std::thread::spawn(move || {
+            let (_waiting, _watchman) = (answer, Watchman(theirs));
+            panic!("as a test");
+        })
+        .join();
+
+        assert!(ended.is_err());
+        assert!(answered.blocking_recv().is_err(), "the answer's other end is gone, so nobody waits for it");
+        assert!(matches!(health.check(), Err(StoreError::Unavailable(why)) if why.contains("panicked")));
+    }
+}
