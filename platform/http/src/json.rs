@@ -1,5 +1,7 @@
 //! JSON bodies, read strictly: the right media type, bounded depth, no duplicate keys, errors with a pointer.
 
+use std::error::Error as _;
+
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
@@ -10,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
 use crate::Problem;
+use crate::watched::BodyTooSlow;
 
 /// Arrays and objects within each other, at most (R-H 3).
 const DEEPEST: usize = 32;
@@ -52,6 +55,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn unread(rejection: &BytesRejection) -> Problem {
+    let causes = std::iter::successors(rejection.source(), |&cause| cause.source());
+    if causes.into_iter().any(|cause| cause.is::<BodyTooSlow>()) {
+        return Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The body did not arrive in time.");
+    }
     match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is larger than this route takes.")
@@ -87,10 +94,22 @@ fn refused(pointer: &str, error: &serde_json::Error) -> Problem {
     }
 }
 
-/// The error's text without the position, which the pointer gives better.
+/// The error's text without the position, which the pointer gives better, and in the words of JSON, not of Rust.
 fn plain(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.rsplit_once(" at line ").map_or(text.clone(), |(text, _)| text.to_owned())
+    let text = text.rsplit_once(" at line ").map_or(&*text, |(text, _)| text);
+    let Some((found, expected)) = text.rsplit_once(", expected ") else { return text.to_owned() };
+    let expected = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number that is not negative",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a sequence" | "a tuple" => "a list",
+        "a map" => "an object",
+        other if other.starts_with("struct ") || other.starts_with("internally tagged enum ") => "an object",
+        other if other.starts_with("enum ") => "one of the values that are documented",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
 }
 
 fn pointer(path: &serde_path_to_error::Path) -> String {
@@ -156,6 +175,8 @@ mod tests {
             assert_eq!((problem.status, problem.code.as_str()), (400, "invalid_input"), "{wrong}");
             assert_eq!(problem.errors[0].pointer, "/items/1/quantity", "{wrong}");
         }
+        let detail = problem(r#"{"items": [{"quantity": -1}]}"#).errors.remove(0).detail;
+        assert_eq!(detail, "invalid value: integer `-1`, expected a whole number that is not negative");
         assert_eq!(parse::<Add>(br#"{"items": [{"quantity": 2}]}"#).unwrap().items[0].quantity, 2);
     }
 

@@ -3,16 +3,28 @@
 //! Promises that whatever is refused is refused with an RFC 9457 problem document that names the error, and that nothing
 //! of the inside (paths, SQL, type names, panic texts) leaks through one.
 
+mod activity;
 mod caller;
 mod command;
+mod cors;
+mod edge;
+mod health;
 mod json;
+mod limits;
 mod page;
 mod problem;
+mod refusal;
+mod serve;
 mod version;
+mod watched;
 
 pub use caller::{Caller, Role, TokenRefused, Verifier};
 pub use command::{Command, IdempotencyKey, answer};
+pub use edge::{EdgeSettings, REQUEST_ID, layers};
+pub use health::{DatabaseState, Health, health};
 pub use json::Json;
+pub use limits::Limits;
 pub use page::{Page, PageQuery};
 pub use problem::{InvalidField, Problem};
+pub use serve::serve;
 pub use version::{etag, if_match};

@@ -1,0 +1,167 @@
+//! A socket and two bodies that tell what happens on them.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use cartwright_runtime::{Clock, Tasks};
+use futures::future::BoxFuture;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::activity::{Activity, UnderWay};
+
+/// A socket whose activity is noted.
+pub(crate) struct Socket {
+    stream: TcpStream,
+    activity: Arc<Activity>,
+}
+
+impl Socket {
+    pub(crate) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+        Self { stream, activity }
+    }
+
+    fn note<T>(&self, written: Poll<T>) -> Poll<T> {
+        match &written {
+            Poll::Ready(_) => self.activity.sent(),
+            Poll::Pending => self.activity.stalled(),
+        }
+        written
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.activity.received();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.note(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.note(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// The body did not end in time.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the body did not end in time")]
+pub(crate) struct BodyTooSlow;
+
+/// The body of a request, which has to end in time. The timer is made only where the body is waited for.
+pub(crate) struct RequestBody {
+    body: Incoming,
+    clock: Clock,
+    limit: Duration,
+    timer: Option<BoxFuture<'static, ()>>,
+}
+
+impl RequestBody {
+    pub(crate) fn new(body: Incoming, clock: Clock, limit: Duration) -> Self {
+        Self { body, clock, limit, timer: None }
+    }
+}
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = &mut *self;
+        // A body that trickles fast enough to be always ready must not outrun its timer.
+        if let Some(timer) = &mut this.timer
+            && timer.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Some(Err(BodyTooSlow.into())));
+        }
+        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        let timer = this.timer.get_or_insert_with(|| {
+            let (clock, limit) = (this.clock.clone(), this.limit);
+            Box::pin(async move { clock.pause(limit).await })
+        });
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Some(Err(BodyTooSlow.into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of a response. The request is under way until it has been handed to the connection; an event stream, which
+/// has no end of its own, ends when the program stops.
+pub(crate) struct ResponseBody {
+    body: Body,
+    until: Option<BoxFuture<'static, ()>>,
+    _under_way: UnderWay,
+}
+
+impl ResponseBody {
+    pub(crate) fn new(body: Body, under_way: UnderWay) -> Self {
+        Self { body, until: None, _under_way: under_way }
+    }
+
+    pub(crate) fn ending_with(mut self, tasks: Tasks) -> Self {
+        self.until = Some(Box::pin(async move { tasks.stopped().await }));
+        self
+    }
+}
+
+impl HttpBody for ResponseBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if let Some(until) = &mut self.until
+            && until.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(None);
+        }
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
