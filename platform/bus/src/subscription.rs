@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use cartwright_store::{Changes, Envelope, Event, Lane, Store, StoreError, consume};
-use futures::future::BoxFuture;
+use futures::future::{self, BoxFuture};
 
 /// Why a reaction did not happen.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -55,6 +55,22 @@ impl Subscription {
         E: Event,
         F: Future<Output = Result<Changes, Failure>> + Send + 'static,
     {
+        Self::looking(store, move |_, event: Arc<E>| future::ready(Ok(lane(&event))), react)
+    }
+
+    /// As [`Subscription::new`], where the documents that `react` will write are known only after a look at the store.
+    ///
+    /// The look may be out of date by the time of the reaction: a lane is a courtesy, never a promise.
+    pub fn looking<E, L, F>(
+        store: &Store,
+        lane: impl Fn(Store, Arc<E>) -> L + Send + Sync + 'static,
+        react: impl Fn(Store, Arc<E>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        E: Event,
+        L: Future<Output = Result<Lane, StoreError>> + Send + 'static,
+        F: Future<Output = Result<Changes, Failure>> + Send + 'static,
+    {
         let consumer = store.scope().to_owned();
         let (owner, name) = (store.clone(), consumer.clone());
         let parts = Arc::new((owner, name, lane, react));
@@ -64,7 +80,8 @@ impl Subscription {
                 let (store, consumer, lane, react) = &*parts;
                 let event: E = envelope.event().map_err(|error| Failure::Refused(error.to_string()))?;
                 let event = Arc::new(event);
-                consume(store, consumer, &envelope.id, lane(&event), |view| react(view, Arc::clone(&event))).await
+                let lane = lane(store.clone(), Arc::clone(&event)).await?;
+                consume(store, consumer, &envelope.id, lane, |view| react(view, Arc::clone(&event))).await
             })
         };
         Self { consumer, event: E::NAME, store: store.clone(), handle: Arc::new(handle) }
