@@ -121,6 +121,7 @@ macro_rules! store_contract {
                 an_errand_is_done_once_by_two_performers
                 an_errand_is_done_once_by_two_processes
                 what_follows_from_an_errand_is_done_at_once
+                what_is_written_during_an_act_is_acted_on_after_it
                 a_burst_of_errands_is_not_forgotten
                 a_failed_errand_is_done_again_when_due
                 a_lease_that_ran_out_is_taken_over_and_its_holder_records_nothing
