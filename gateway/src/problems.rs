@@ -1,0 +1,98 @@
+//! Every code that a problem document can have. A test compares this list with the program.
+
+/// A kind of problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownProblem {
+    /// Its stable name.
+    pub code: &'static str,
+    /// The HTTP status it usually has.
+    pub status: u16,
+    /// What it means and what to do, for people.
+    pub meaning: &'static str,
+}
+
+/// All of them, by code.
+#[rustfmt::skip]
+pub const KNOWN_PROBLEMS: &[KnownProblem] = &[
+    known("already_sent", 409, "The message was delivered; it is not sent again."),
+    known("amount_too_large", 400, "The goods together cost more than can be charged in one order."),
+    known("bad_request", 400, "The request cannot be understood."),
+    known("body_incomplete", 400, "The body ended before the announced length. Nothing happened; send it again."),
+    known("body_too_large", 413, "The body is larger than this route takes, 256 KiB unless documented otherwise."),
+    known("card_number_refused", 400, "The body holds what looks like a card number. Send a token of the payment provider instead."),
+    known("cart_changed", 409, "The cart has another version than the request names. Read it again."),
+    known("cart_empty", 409, "There is nothing in the cart to order."),
+    known("cart_frozen", 409, "The cart is being ordered; `orderId` names the order. Wait for it, or cancel it."),
+    known("cart_full", 400, "A cart has 100 lines at most."),
+    known("channel_not_configured", 501, "No provider is set up for this kind of message."),
+    known("contended", 503, "Too many changes of the same thing at once. Nothing happened; try again."),
+    known("deadline_exceeded", 503, "The request took too long. It is not known whether it took effect; repeat it with the same Idempotency-Key."),
+    known("delivery_unknown", 404, "No message has this id."),
+    known("email_taken", 409, "An account with this e-mail address exists. Log in, or reset the password."),
+    known("forbidden", 403, "The token is valid, and does not allow this."),
+    known("foreign_origin", 403, "The page that asks may not use the session's cookie."),
+    known("headers_too_large", 431, "More than 64 header fields, or more than 16 KiB of them."),
+    known("idempotency_key_reused", 422, "This Idempotency-Key was used for another request. Make a new one."),
+    known("insufficient_stock", 409, "The change would leave less than nothing in stock."),
+    known("internal_error", 500, "Something went wrong on our side. `instance` helps to find out what."),
+    known("invalid_credentials", 401, "The e-mail address or the password is wrong."),
+    known("invalid_host", 400, "The request names no host, several, one that is not served here, or another place altogether."),
+    known("invalid_idempotency_key", 400, "An Idempotency-Key has 1 to 255 visible ASCII characters."),
+    known("invalid_if_match", 400, "`If-Match` takes one ETag that we gave."),
+    known("invalid_input", 400, "Some of the input is not valid; `errors` says which part and why."),
+    known("invalid_json", 400, "The body is not JSON."),
+    known("invalid_refresh_token", 401, "The refresh token was used before, has ended, or was revoked. Log in again."),
+    known("invalid_token", 401, "The token is not ours, has ended, or was revoked. Log in again, or refresh it."),
+    known("item_not_in_cart", 404, "The cart has no line with this product."),
+    known("length_required", 411, "Send a Content-Length."),
+    known("mailbox_not_local", 404, "Mails are sent on to a mail server, so there is no mailbox on this machine to list."),
+    known("mailbox_unavailable", 503, "The mailbox cannot be read at the moment."),
+    known("method_not_allowed", 405, "The path does not take this method; `Allow` lists those it takes."),
+    known("not_acceptable", 406, "This cannot be answered in a form that `Accept` names."),
+    known("not_capturable", 409, "The payment is in a state from which no money can be taken."),
+    known("not_ready", 503, "A service cannot take requests at the moment."),
+    known("not_voidable", 409, "The payment is in a state in which it cannot be voided; money that was taken is refunded."),
+    known("order_decides", 409, "This payment belongs to an order that is under way, which decides about it."),
+    known("order_not_cancellable", 409, "The order was shipped, or has ended."),
+    known("order_not_found", 404, "No order has this id, or it is somebody else's."),
+    known("order_not_payable", 409, "The order does not wait for a payment."),
+    known("order_unknown", 404, "No order has this id."),
+    known("out_of_stock", 409, "There is less in stock than was asked for; `items` says of what."),
+    known("overloaded", 503, "Too busy at the moment. Nothing happened; try again after `Retry-After` seconds."),
+    known("payment_in_progress", 409, "Another attempt to pay this order is under way. Wait for its end."),
+    known("payment_not_found", 404, "No payment has this id, or it is somebody else's."),
+    known("peer_unavailable", 503, "A part of the shop that this needs does not answer. Try again."),
+    known("price_changed", 409, "The total is not the expected one any more; the new quote is in the document."),
+    known("product_unavailable", 409, "A product in the cart is not sold any more."),
+    known("product_unknown", 404, "No product with this id is on sale."),
+    known("provider_unavailable", 503, "The payment provider does not answer. Try again; the same payment is not made twice."),
+    known("quantity_limit", 400, "A line has 1 to 999 units."),
+    known("rate_limited", 429, "Too many requests. Try again after `Retry-After` seconds."),
+    known("receipt_not_found", 404, "There is no receipt for this order, or it is somebody else's."),
+    known("refund_too_large", 409, "More than is left of what was taken cannot be refunded."),
+    known("request_timeout", 408, "The request did not arrive in time. Nothing happened; send it again."),
+    known("reservation_ended", 409, "The reservation was released, sold or has expired."),
+    known("reservation_unknown", 404, "No reservation belongs to this order."),
+    known("reserved_differently", 409, "This order holds other items already."),
+    known("service_unavailable", 503, "A part of the shop that this needs does not answer. Try again."),
+    known("sku_taken", 409, "Another product has this SKU."),
+    known("slug_taken", 409, "Another product has this slug."),
+    known("storage_full", 507, "There is no room to store this. Nothing happened."),
+    known("store_unavailable", 503, "The store does not answer. It is not known whether this took effect; repeat it with the same Idempotency-Key."),
+    known("template_unknown", 404, "No template has this name."),
+    known("token_missing", 401, "This needs a token: log in first."),
+    known("too_deep", 400, "Arrays and objects stand within each other more than 32 times."),
+    known("too_many_attempts", 429, "Too many failed attempts. Try again after `Retry-After` seconds."),
+    known("too_many_connections", 429, "Your address has too many connections, or all of them together are too many."),
+    known("too_many_units", 409, "The stock would be more than can be counted."),
+    known("unknown_path", 404, "There is nothing at this path."),
+    known("unsupported_media_type", 415, "The route does not take this media type; most take application/json."),
+    known("url_too_long", 414, "Path and query are longer than 4 KiB."),
+    known("user_unknown", 404, "No user has this id."),
+    known("version_changed", 412, "It has changed since the version that `If-Match` names; `version` is the present one."),
+    known("weak_password", 400, "The password is too short, too long or too common."),
+];
+
+const fn known(code: &'static str, status: u16, meaning: &'static str) -> KnownProblem {
+    KnownProblem { code, status, meaning }
+}
