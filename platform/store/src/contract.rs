@@ -118,6 +118,7 @@ macro_rules! store_contract {
                 a_caller_that_left_does_not_hold_up_its_lane
                 an_event_takes_effect_once
                 each_consumer_applies_an_event
+                old_answers_and_marks_are_forgotten
                 an_errand_is_done_once_by_two_performers
                 an_errand_is_done_once_by_two_processes
                 what_follows_from_an_errand_is_done_at_once

@@ -22,6 +22,13 @@ const DISPLACED_MOST: u32 = 3;
 /// The longest pause between two tries.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// How long the answer to a keyed request is repeated.
+const RECEIPTS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long a redelivered event is recognised.
+const MARKS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How many of each one commit forgets.
+const FORGOTTEN_AT_ONCE: usize = 200;
+
 /// What was decided: the changes to commit and the answer to give once they are durable.
 #[derive(Clone, Debug)]
 pub struct Decision<R> {
@@ -226,6 +233,25 @@ where
     E: From<StoreError>,
 {
     run(store, lane, decide).await
+}
+
+/// Forgets answers that were given a week ago and marks of events that were applied 30 days ago, 200 of each at most.
+///
+/// Gives how many it forgot; a job calls it again soon while there are any, and every few minutes otherwise.
+///
+/// # Errors
+/// The store's own error.
+pub async fn forget_old(store: &Store) -> Result<usize, StoreError> {
+    let now = store.clock().now();
+    let receipts = store.find::<Receipt>("by-age", Vec::new()).below(now.minus(RECEIPTS_KEPT)).page(FORGOTTEN_AT_ONCE);
+    let marks = store.find::<Applied>("by-age", Vec::new()).below(now.minus(MARKS_KEPT)).page(FORGOTTEN_AT_ONCE);
+    let (receipts, marks) = (receipts.await?, marks.await?);
+    let changes = receipts.iter().fold(Changes::new(), Changes::remove);
+    let changes = marks.iter().fold(changes, Changes::remove);
+    if !changes.is_empty() {
+        store.commit(changes).await?;
+    }
+    Ok(receipts.len() + marks.len())
 }
 
 /// The one loop: take the lane, decide, queue, let the next in, wait until durable.

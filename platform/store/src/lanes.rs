@@ -63,9 +63,11 @@ impl Lanes {
         if let Some(turn) = lanes.get(&name).and_then(Weak::upgrade) {
             return turn;
         }
-        // The map is swept when it has doubled since it was last all alive, so sweeping costs nothing on average.
+        // The map is swept when it is full and then has room for as many again, so sweeping costs nothing on average.
         if lanes.len() == lanes.capacity() {
             lanes.retain(|_, turn| turn.strong_count() > 0);
+            let alive = lanes.len();
+            lanes.reserve(alive.max(16));
         }
         let turn = Arc::new(Turn::default());
         drop(lanes.insert(name, Arc::downgrade(&turn)));

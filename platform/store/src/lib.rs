@@ -20,7 +20,7 @@ pub use backend::{Backend, Collection, Commit, Effect, Order, Query, Row, StoreE
 pub use changes::Changes;
 pub use document::{CollectionSpec, Document, Index, IndexEntry, IndexValue, Stored};
 pub use event::{Envelope, Event};
-pub use execute::{Answer, Decision, KeyReused, Request, change, consume, execute};
+pub use execute::{Answer, Decision, KeyReused, Request, change, consume, execute, forget_old};
 pub use lanes::Lane;
 pub use memory::MemoryBackend;
 pub use perform::{Intent, Lease, Performer};

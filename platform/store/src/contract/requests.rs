@@ -9,8 +9,10 @@ use futures::FutureExt;
 use futures::future::join_all;
 
 use super::parcels::{Counter, Disguised, Gate, Parcel, Refusal, count, count_up, insert, scoped};
-use super::{Subject, on};
-use crate::{Answer, Backend, Changes, Decision, Lane, Request, Store, StoreError, change, consume, execute};
+use super::{Subject, on, standing_clock};
+use crate::{
+    Answer, Backend, Changes, Decision, Lane, Request, Store, StoreError, change, consume, execute, forget_old,
+};
 
 const ANY: u32 = u32::MAX;
 
@@ -217,4 +219,25 @@ pub async fn each_consumer_applies_an_event(subject: Subject) {
     applied(&store, "counting", "event-1").await.unwrap();
     applied(&store, "telling", "event-1").await.unwrap();
     assert_eq!(count(&store, "c").await, 2);
+}
+
+pub async fn old_answers_and_marks_are_forgotten(subject: Subject) {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let clock = standing_clock();
+    let store = scoped(&on(Arc::clone(&subject.backend), clock.clone()), "post").await;
+    let request = Request::keyed("ada", "POST /counts", "key-1", b"body");
+    counted(&store, &request, ANY).await.unwrap();
+    applied(&store, "counting", "event-1").await.unwrap();
+
+    clock.advance(DAY * 6);
+    assert_eq!(forget_old(&store).await.unwrap(), 0);
+    clock.advance(DAY * 2);
+    assert_eq!(forget_old(&store).await.unwrap(), 1);
+    assert!(!counted(&store, &request, ANY).await.unwrap().replayed);
+    applied(&store, "counting", "event-1").await.unwrap();
+    assert_eq!(count(&store, "c").await, 3, "the mark of an event is kept longer than an answer");
+
+    clock.advance(DAY * 23);
+    assert_eq!(forget_old(&store).await.unwrap(), 2);
+    assert_eq!(forget_old(&store).await.unwrap(), 0);
 }
