@@ -104,6 +104,10 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> 
     let size = fs::metadata(path).map_err(inaccessible)?.len();
     let clean = was_closed_cleanly(path);
     let is_new = size == 0;
+    if is_new && !clean {
+        let what = "it is empty, and its log is not".to_owned();
+        return Err(OpenError::Damaged { path: path.to_owned(), what });
+    }
     if !is_new && clean {
         header(path, size)?;
     }

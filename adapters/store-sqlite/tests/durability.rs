@@ -304,16 +304,20 @@ async fn a_document_that_the_disk_changed_is_never_given_out() {
     assert!(matches!(&read, Err(StoreError::Unusable(why)) if why.contains("restore a backup")), "{read:?}");
 }
 
+/// Overwrites a part of a page in the middle of the file.
+fn scratch(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 8192 / 2 * 8192;
+    bytes[middle..middle + 64].fill(0xAB);
+    fs::write(path, bytes).unwrap();
+}
+
 #[tokio::test]
 async fn damage_that_is_found_beside_the_running_shop_ends_its_writing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shop.db");
     filled(&path, 2000).await;
-    let length = usize::try_from(fs::metadata(&path).unwrap().len()).unwrap();
-    let mut bytes = fs::read(&path).unwrap();
-    let middle = length / 8192 / 2 * 8192;
-    bytes[middle..middle + 64].fill(0xAB);
-    fs::write(&path, bytes).unwrap();
+    scratch(&path);
 
     let backend = open(&path).unwrap();
     let (clock, watch) = (Clock::system(), Clock::system().stopwatch());
@@ -322,6 +326,25 @@ async fn damage_that_is_found_beside_the_running_shop_ends_its_writing() {
         clock.pause(Duration::from_millis(5)).await;
     }
     assert!(backend.ready().await.unwrap_err().to_string().contains("restore a backup"));
+}
+
+#[tokio::test]
+async fn a_file_that_nobody_closed_is_looked_at_before_it_is_opened() {
+    let with_log = |path: &Path| fs::write(beside(path, "-wal"), "what is left of a log").unwrap();
+    let sound = refusal(with_log).await;
+    assert_eq!(sound, "opened");
+    let damaged = refusal(|path| {
+        with_log(path);
+        scratch(path);
+    })
+    .await;
+    assert!(damaged.contains("restore a backup"), "{damaged}");
+    let emptied = refusal(|path| {
+        with_log(path);
+        fs::write(path, "").unwrap();
+    })
+    .await;
+    assert!(emptied.contains("its log is not"), "{emptied}");
 }
 
 #[tokio::test]
