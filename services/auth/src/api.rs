@@ -317,7 +317,7 @@ async fn validate_token(
 ))]
 async fn refresh(
     State(core): State<Arc<Core>>,
-    client: Client,
+    mut client: Client,
     Maybe(body): Maybe<Refresh>,
 ) -> Result<Response, Problem> {
     let text = match &body.refresh_token {
@@ -325,6 +325,8 @@ async fn refresh(
         None => client.cookie_token(&core.settings.allowed_origins)?,
     };
     let token = RefreshToken::parse(text).ok_or(AuthError::InvalidRefreshToken)?;
+    // What came in a cookie goes back into it: no script shall ever see it.
+    client.wants_cookie |= body.refresh_token.is_none();
     let life = core.settings.jwt_expires_in;
     match refresh_session::refresh_session(&core.store, &token, &client.mark, life).await? {
         Refreshed::Granted(opened) => core.answer(StatusCode::OK, &client, &opened, false),

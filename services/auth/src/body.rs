@@ -2,7 +2,7 @@
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
-use axum::response::IntoResponse;
+use axum::http::StatusCode;
 use cartwright_http::{Json, Problem};
 use serde::de::DeserializeOwned;
 
@@ -20,8 +20,12 @@ where
         let (parts, body) = request.into_parts();
         let bytes =
             Bytes::from_request(Request::from_parts(parts.clone(), body), state).await.map_err(|rejection| {
-                let status = rejection.into_response().status();
-                Problem::new(status, "body_incomplete", "The body is too large, or ended before it was complete.")
+                match rejection.status() {
+                    StatusCode::PAYLOAD_TOO_LARGE => {
+                        Problem::new(rejection.status(), "body_too_large", "The body is larger than this route takes.")
+                    }
+                    _ => Problem::bad_request("body_incomplete", "The body ended before it was complete."),
+                }
             })?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));

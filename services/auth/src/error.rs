@@ -89,7 +89,7 @@ impl From<AuthError> for Problem {
             AuthError::NeedsAccount => Self::forbidden(detail),
             AuthError::ForeignOrigin => Self::new(StatusCode::FORBIDDEN, "foreign_origin", detail),
             AuthError::TooManyAttempts { retry_after } => {
-                let seconds = retry_after.as_secs().max(1).to_string();
+                let seconds = retry_after.as_millis().div_ceil(1000).max(1).to_string();
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail)
                     .with_header(header::RETRY_AFTER, &seconds)
             }

@@ -1,9 +1,10 @@
 //! Registering, logging in, passwords, admins.
 
-use cartwright_runtime::Secret;
+use cartwright_runtime::{Clock, Secret};
 use serde_json::json;
 
 use crate::desk::{Desk, PASSWORD, settings};
+use cartwright_auth::{Hashing, Settings};
 
 #[tokio::test]
 async fn whoever_registers_is_logged_in_and_can_log_in_again() {
@@ -134,6 +135,64 @@ async fn an_unknown_address_and_a_wrong_password_are_told_alike() {
 }
 
 #[tokio::test]
+async fn an_unknown_address_costs_as_much_work_as_a_wrong_password() {
+    let hashing = Hashing { at_once: 1, ..Hashing::default() };
+    let desk = Desk::with(Settings { hashing, ..settings() }).await;
+    desk.register("ada@example.com").await;
+
+    // The least of several, and within ten times: the machine is shared, and an answer without hashing is a thousand times faster.
+    let (mut wrong, mut unknown) = (Vec::new(), Vec::new());
+    for number in 0..5 {
+        let watch = Clock::system().stopwatch();
+        desk.login("ada@example.com", "wrong-horse").await.problem(401, "invalid_credentials");
+        wrong.push(watch.elapsed());
+        let watch = Clock::system().stopwatch();
+        let email = format!("nobody{number}@example.com");
+        desk.login(&email, "wrong-horse").await.problem(401, "invalid_credentials");
+        unknown.push(watch.elapsed());
+    }
+
+    let (wrong, unknown) = (*wrong.iter().min().unwrap(), *unknown.iter().min().unwrap());
+    assert!(wrong < unknown * 10 && unknown < wrong * 10, "{wrong:?} and {unknown:?}");
+}
+
+#[tokio::test]
+async fn a_login_renews_a_hash_that_was_made_at_another_cost() {
+    let desk = Desk::open().await;
+    let id = desk.register("ada@example.com").await.text("userId");
+    let dearer = Hashing { passes: 3, ..settings().hashing };
+    let dearer = desk.second(Settings { hashing: dearer, ..settings() }).await.unwrap();
+    let cost = || async {
+        let store = cartwright_auth::open(&desk.database).await.unwrap();
+        let user = store.get::<AnyUser>(&id).await.unwrap().unwrap();
+        user.doc.password["phc"].as_str().unwrap().split('$').nth(3).unwrap().to_owned()
+    };
+    assert_eq!(cost().await, "m=8,t=1,p=1");
+
+    dearer.login("ada@example.com", "wrong-horse").await.problem(401, "invalid_credentials");
+    assert_eq!(cost().await, "m=8,t=1,p=1");
+    let before = dearer.login("ada@example.com", PASSWORD).await.expect(200);
+    assert_eq!(cost().await, "m=8,t=3,p=1");
+    dearer.login("ada@example.com", PASSWORD).await.expect(200);
+    dearer.me(&before.token()).await.expect(200);
+}
+
+/// A user as far as looking at the hash needs it.
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+struct AnyUser {
+    id: String,
+    password: serde_json::Value,
+}
+
+impl cartwright_store::Document for AnyUser {
+    const COLLECTION: &'static str = "users";
+
+    fn key(&self) -> String {
+        self.id.clone()
+    }
+}
+
+#[tokio::test]
 async fn the_same_password_typed_in_another_unicode_form_logs_in() {
     let desk = Desk::open().await;
     let body = json!({ "email": "ada@example.com", "password": "Zu\u{308}rich-lakeside" });
@@ -201,7 +260,7 @@ async fn peers_reach_customers_and_not_guests() {
 #[tokio::test]
 async fn when_too_many_passwords_are_being_checked_more_are_turned_away() {
     let mut settings = settings();
-    settings.hashing = cartwright_auth::Hashing { memory_kib: 4096, passes: 2, at_once: 1, waiting: 2 };
+    settings.hashing = Hashing { memory_kib: 4096, passes: 2, at_once: 1, waiting: 2 };
     let desk = Desk::with(settings).await;
 
     let attempts = (0..20).map(async |number| {

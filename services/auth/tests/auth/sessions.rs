@@ -202,6 +202,11 @@ async fn a_browser_keeps_the_refresh_token_in_a_cookie_that_scripts_cannot_read(
     let last = with_cookie(&desk, &next.cookie(), &[("sec-fetch-site", "same-origin")]).await.expect(200);
 
     let pair = last.cookie().split(';').next().unwrap().to_owned();
+    let plain = [("cookie", pair.as_str()), ("origin", "https://shop.example")];
+    let last = desk.call("POST", "/refresh", &plain, None).await.expect(200);
+    assert!(last.body.get("refreshToken").is_none());
+
+    let pair = last.cookie().split(';').next().unwrap().to_owned();
     let bearer = format!("Bearer {}", last.token());
     let out = desk.call("POST", "/logout", &[("authorization", &bearer), ("cookie", &pair)], None).await.expect(204);
     assert!(out.cookie().contains("Max-Age=0"), "{}", out.cookie());
