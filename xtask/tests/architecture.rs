@@ -21,6 +21,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("services", &["vocabulary", "contracts", "pricing", "platform"]),
     ("gateway", &["vocabulary", "contracts", "platform"]),
     ("adapters", &["vocabulary", "contracts", "platform", "services"]),
+    ("demo", &["vocabulary"]),
     ("app", PRODUCT),
     ("testkit", PRODUCT),
     ("specs", &["vocabulary", "contracts", "platform", "services", "adapters", "app", "testkit"]),
@@ -28,7 +29,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("bench", &[]),
 ];
 
-const PRODUCT: &[&str] = &["vocabulary", "contracts", "pricing", "platform", "services", "gateway", "adapters", "app"];
+const PRODUCT: &[&str] =
+    &["vocabulary", "contracts", "pricing", "platform", "services", "gateway", "adapters", "demo", "app"];
 
 /// Inside the platform: `runtime ← store ← {bus, http} ← service` is all there is.
 const PLATFORM_MAY_DEPEND_ON: &[(&str, &[&str])] = &[
