@@ -1,7 +1,7 @@
 //! The contract that every engine signs: plain async functions, one for each promise of [`Backend`] and of what stands on it.
 //!
 //! [`store_contract!`](crate::store_contract) lists their names and does nothing else. A case fails by panicking; none
-//! sleeps, and whatever waits gives up after ten seconds.
+//! sleeps, and whatever waits gives up after half a minute.
 
 #![expect(clippy::unwrap_used, reason = "a contract is broken by panicking")]
 
@@ -62,12 +62,12 @@ fn standing_clock() -> Clock {
     Clock::manual(Time::from_millis(1_795_340_000_000))
 }
 
-/// Waits until `check` holds; panics with `what` after ten seconds.
+/// Waits until `check` holds; panics with `what` after half a minute.
 async fn eventually<F: Future<Output = bool>>(what: &str, check: impl Fn() -> F) {
     let clock = Clock::system();
     let watch = clock.stopwatch();
     while !check().await {
-        assert!(watch.elapsed() < Duration::from_secs(10), "not in ten seconds: {what}");
+        assert!(watch.elapsed() < Duration::from_secs(30), "not in half a minute: {what}");
         clock.pause(Duration::from_millis(2)).await;
     }
 }

@@ -70,7 +70,7 @@ async fn finished(store: &Store, name: &str) {
 }
 
 async fn drained(tasks: &Tasks) {
-    assert!(tasks.drain(&Clock::system(), Duration::from_secs(10)).await);
+    assert!(tasks.drain(&Clock::system(), Duration::from_secs(30)).await);
 }
 
 /// A database that other processes may have open, too.

@@ -26,6 +26,7 @@ async fn paged(find: impl Fn() -> Find<Parcel>) -> Vec<Parcel> {
         let next = all.last().map_or_else(&find, |last| find().after(last));
         let page = next.page(3).await.unwrap();
         all.extend(page.iter().map(|stored| stored.doc.clone()));
+        assert!(all.len() <= 100, "the pages do not end");
         if page.len() < 3 {
             return all;
         }
