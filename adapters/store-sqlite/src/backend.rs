@@ -1,5 +1,6 @@
 //! The engine as the port sees it: commits go to the writer's queue, questions to the readers.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -15,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::check::{Check, complaints};
 use crate::health::Health;
 use crate::lock::Lock;
-use crate::open::{OpenError, Opened, Options, folder, open, open_read_only};
+use crate::open::{OpenError, Opened, Options, copier, folder, open, open_read_only};
 use crate::outbox::{self, Forgetting};
 use crate::page::Page;
 use crate::readers::Readers;
@@ -117,6 +118,21 @@ impl SqliteBackend {
     pub fn complaints(&self) -> Result<Vec<String>, StoreError> {
         self.readers
             .with(|connection| complaints(connection, "integrity_check").map_err(|error| self.health.of_read(&error)))
+    }
+
+    /// Writes a copy of everything durable to the new file `to`, beside the running shop. Reads the whole file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or `to` exists or cannot be written.
+    pub fn back_up(&self, to: &Path) -> Result<(), StoreError> {
+        let Some(name) = to.to_str() else {
+            return Err(StoreError::Unusable(format!("{} is not a name in UTF-8", to.display())));
+        };
+        let copied = copier(&self.path).and_then(|connection| connection.execute("VACUUM INTO ?1", [name]));
+        copied.map_err(|error| self.health.of_read(&error))?;
+        // SQLite does not sync such a copy.
+        let synced = File::open(to).and_then(|copy| copy.sync_all()).and_then(|()| File::open(folder(to))?.sync_all());
+        synced.map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 
     /// How much was written since the file was opened.

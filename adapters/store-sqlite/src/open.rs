@@ -141,6 +141,11 @@ pub(crate) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// A connection that cannot write to the file, but may to a new one.
+pub(crate) fn copier(path: &Path) -> rusqlite::Result<Connection> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
 /// FULL syncs the log with every transaction. Sizes: 8 KiB pages, 8 MiB of them in memory, a checkpoint about every 32 MiB,
 /// and a log cut back to 64 MiB.
 const WRITER: &str = "
@@ -178,9 +183,9 @@ fn was_closed_cleanly(path: &Path) -> bool {
     fs::metadata(log).map_or(true, |log| log.len() == 0)
 }
 
-/// Bytes of the header that never change in our files: log mode and fractions, schema format, no vacuuming, UTF-8, zeros.
+/// Bytes of the header that never change in our files: fractions, schema format, no vacuuming, UTF-8, zeros.
 const FIXED: [(usize, &[u8]); 5] =
-    [(18, &[2, 2, 0, 64, 32, 32]), (44, &[0, 0, 0, 4]), (52, &[0, 0, 0, 0, 0, 0, 0, 1]), (64, &[0; 4]), (72, &[0; 20])];
+    [(20, &[0, 64, 32, 32]), (44, &[0, 0, 0, 4]), (52, &[0, 0, 0, 0, 0, 0, 0, 1]), (64, &[0; 4]), (72, &[0; 20])];
 
 /// The header of a file that was closed cleanly must agree with itself and with the file's length.
 /// Offsets: <https://www.sqlite.org/fileformat2.html#the_database_header>.
@@ -200,6 +205,11 @@ fn header(path: &Path, size: u64) -> Result<(), OpenError> {
         bytes => bytes,
     };
     let ours = number(68) == APPLICATION.unsigned_abs();
+    // 2 with a log beside the file; 1 in a backup that was never opened.
+    let mode = bytes[18] == bytes[19] && matches!(bytes[18], 1 | 2);
+    if ours && !mode {
+        return damaged("its header is not one that this program writes");
+    }
     if ours && FIXED.iter().any(|(at, fixed)| bytes.get(*at..*at + fixed.len()) != Some(fixed)) {
         return damaged("its header is not one that this program writes");
     }

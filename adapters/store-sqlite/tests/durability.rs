@@ -369,6 +369,27 @@ async fn an_index_cannot_be_added_to_documents_that_do_not_say_where_they_stand(
     backend.prepare("customs", &[changed(MORE)]).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_backup_of_a_running_shop_can_be_put_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("shop.db"), folder.path().join("copy.db"));
+    let backend = open(&path).unwrap();
+    let running = store(&backend).await;
+    for number in 0..20 {
+        running.commit(sending(number)).await.unwrap();
+    }
+
+    backend.back_up(&copy).unwrap();
+    running.commit(sending(20)).await.unwrap();
+    assert!(backend.back_up(&copy).is_err(), "a backup is not overwritten");
+
+    let restored = open(&copy).unwrap();
+    let store = store(&restored).await;
+    assert_eq!(numbers(&store).await, (0..20).collect::<Vec<u64>>());
+    store.commit(sending(20)).await.unwrap();
+    assert_eq!(restored.unsent(0, 100).await.unwrap().len(), 21);
+}
+
 // ---- the writer -------------------------------------------------------------------------------------------------------
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
