@@ -23,6 +23,7 @@ use futures::FutureExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tower::{Layer, Service, ServiceBuilder};
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::cors::{self, Origins};
 use crate::{Problem, refusal};
@@ -142,7 +143,11 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let edge = Arc::clone(&self.edge);
         let id = name(&mut request, &edge.settings.ids);
-        let span = tracing::error_span!("request", id = id.to_str().unwrap_or_default());
+        // At the level of errors, so that whatever is logged on the way names the request.
+        let span = tracing::error_span!("request", id = id.to_str().unwrap_or_default(), traceparent = Empty);
+        if let Some(parent) = request.headers().get(TRACEPARENT).and_then(|parent| parent.to_str().ok()) {
+            span.record("traceparent", parent);
+        }
         let origin = edge.origins.of(&request);
         let early = match edge.refuse(&request) {
             Err(problem) => Some(problem.into_response()),

@@ -7,7 +7,8 @@ pub struct Limits {
     pub first_byte_ms: u64,
     /// From the first byte of a request to the end of its header, milliseconds.
     pub head_ms: u64,
-    /// From the end of the header to the end of the body, however it trickles, milliseconds.
+    /// From the end of the header to the end of the body, however it trickles, milliseconds; a large body, on a route that
+    /// takes one, gets as much again for each 256 KiB.
     pub body_ms: u64,
     /// A connection without a request, milliseconds.
     pub idle_ms: u64,

@@ -25,7 +25,7 @@ pub(crate) fn of_status(status: StatusCode) -> Problem {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => ("headers_too_large", "The header is too large."),
         StatusCode::SERVICE_UNAVAILABLE => ("overloaded", "Too busy at the moment. Nothing happened; try again."),
         status if status.is_server_error() => ("internal_error", "Something went wrong on our side."),
-        _ => ("bad_request", "The request cannot be understood."),
+        _ => return Problem::new(status, "bad_request", "The request cannot be understood."),
     };
     let problem = Problem::new(status, code, detail);
     match status {

@@ -79,17 +79,21 @@ impl AsyncWrite for Socket {
 #[error("the body did not end in time")]
 pub(crate) struct BodyTooSlow;
 
+/// What an ordinary body has at most. A larger one, where a route takes it, gets the time of one for each so many bytes.
+const PORTION_BYTES: usize = 256 * 1024;
+
 /// The body of a request, which has to end in time. The timer is made only where the body is waited for.
 pub(crate) struct RequestBody {
     body: Incoming,
     clock: Clock,
     limit: Duration,
     timer: Option<BoxFuture<'static, ()>>,
+    portion_bytes: usize,
 }
 
 impl RequestBody {
     pub(crate) fn new(body: Incoming, clock: Clock, limit: Duration) -> Self {
-        Self { body, clock, limit, timer: None }
+        Self { body, clock, limit, timer: None, portion_bytes: 0 }
     }
 }
 
@@ -106,6 +110,10 @@ impl HttpBody for RequestBody {
             return Poll::Ready(Some(Err(BodyTooSlow.into())));
         }
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
+            this.portion_bytes += frame.as_ref().and_then(|frame| frame.as_ref().ok()).map_or(0, bytes_in);
+            if this.portion_bytes >= PORTION_BYTES {
+                (this.portion_bytes, this.timer) = (0, None);
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let timer = this.timer.get_or_insert_with(|| {
@@ -123,6 +131,10 @@ impl HttpBody for RequestBody {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+fn bytes_in(frame: &Frame<Bytes>) -> usize {
+    frame.data_ref().map_or(0, Bytes::len)
 }
 
 /// The body of a response. The request is under way until it has been handed to the connection; an event stream, which
