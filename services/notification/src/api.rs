@@ -52,7 +52,7 @@ pub(crate) fn routes(store: Store, mailer: Arc<dyn Mailer>, settings: Settings) 
 
 /// Sends an e-mail from a template, to an address or a user.
 #[utoipa::path(
-    post, path = "/send-email", tag = "notification", request_body = RequestEmail,
+    post, path = "/send-email", tag = "notification", security(("bearer" = [])), request_body = RequestEmail,
     responses(
         (status = 202, body = Requested),
         (status = 400, body = Problem),
@@ -76,7 +76,7 @@ async fn post_email(State(desk): State<Desk>, command: Command<RequestEmail>) ->
 
 /// Refused: no provider for text messages is set up.
 #[utoipa::path(
-    post, path = "/send-sms", tag = "notification",
+    post, path = "/send-sms", tag = "notification", security(("bearer" = [])),
     responses((status = 501, body = Problem, description = "`channel_not_configured`"))
 )]
 async fn post_sms(caller: Caller) -> Result<Response, Problem> {
@@ -86,7 +86,7 @@ async fn post_sms(caller: Caller) -> Result<Response, Problem> {
 
 /// Refused: no provider for push messages is set up.
 #[utoipa::path(
-    post, path = "/send-push", tag = "notification",
+    post, path = "/send-push", tag = "notification", security(("bearer" = [])),
     responses((status = 501, body = Problem, description = "`channel_not_configured`"))
 )]
 async fn post_push(caller: Caller) -> Result<Response, Problem> {
@@ -165,7 +165,7 @@ impl From<Notification> for DeliveryView {
 
 /// The delivery log, newest first: attempts and the last error of each message.
 #[utoipa::path(
-    get, path = "/deliveries", tag = "notification", params(DeliveryFilter, PageQuery),
+    get, path = "/deliveries", tag = "notification", security(("bearer" = [])), params(DeliveryFilter, PageQuery),
     responses((status = 200, body = Page<DeliveryView>), (status = 400, body = Problem))
 )]
 async fn get_deliveries(
@@ -185,7 +185,7 @@ async fn get_deliveries(
 
 /// Starts a message again that failed or waits for its next attempt.
 #[utoipa::path(
-    post, path = "/deliveries/{id}/retry", tag = "notification", params(("id" = String, Path)),
+    post, path = "/deliveries/{id}/retry", tag = "notification", security(("bearer" = [])), params(("id" = String, Path)),
     responses(
         (status = 202, body = Requested),
         (status = 404, body = Problem, description = "`delivery_unknown`"),
@@ -237,7 +237,7 @@ impl From<BuiltIn> for TemplateView {
 
 /// All templates by name: the built-in ones, and the shop's own, which stand in the place of built-ins of the same name.
 #[utoipa::path(
-    get, path = "/templates", tag = "notification", params(PageQuery),
+    get, path = "/templates", tag = "notification", security(("bearer" = [])), params(PageQuery),
     responses((status = 200, body = Page<TemplateView>))
 )]
 async fn get_templates(
@@ -259,7 +259,7 @@ async fn get_templates(
 
 /// Saves a template in the shop's own words.
 #[utoipa::path(
-    put, path = "/templates/{name}", tag = "notification", params(("name" = String, Path)), request_body = Template,
+    put, path = "/templates/{name}", tag = "notification", security(("bearer" = [])), params(("name" = String, Path)), request_body = Template,
     responses((status = 200, body = TemplateView), (status = 400, body = Problem))
 )]
 async fn put_template(
@@ -297,7 +297,7 @@ impl From<KeptMail> for KeptMailView {
 
 /// The mails that were kept on this machine because no mail server is set up, newest first.
 #[utoipa::path(
-    get, path = "/admin/mailbox", tag = "notification", params(PageQuery),
+    get, path = "/admin/mailbox", tag = "notification", security(("bearer" = [])), params(PageQuery),
     responses(
         (status = 200, body = Page<KeptMailView>),
         (status = 404, body = Problem, description = "`mailbox_not_local`"),
