@@ -4,7 +4,7 @@
 //! cannot be read is an error. One thread writes; whatever waits shares one sync.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 
@@ -171,10 +171,9 @@ impl Ledger {
 /// The file without a line that was cut short, at its end, with its name on disk.
 fn ready_to_append(folder: &Path, path: &Path) -> io::Result<File> {
     std::fs::create_dir_all(folder)?;
-    let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
+    let file = OpenOptions::new().create(true).append(true).open(path)?;
     let whole = whole_lines(&std::fs::read(path)?).len();
     file.set_len(u64::try_from(whole).unwrap_or(u64::MAX))?;
-    file.seek(SeekFrom::End(0))?;
     file.sync_all()?;
     File::open(folder)?.sync_all()?;
     Ok(file)

@@ -197,8 +197,9 @@ impl Counter {
 
     /// The same after a crash: what was committed, and the provider's ledger, are there; nothing else is.
     pub(crate) async fn crash(self) -> Self {
-        self.tasks.stop();
         let backend = self.backend.crash();
+        // What was under way at the provider takes effect there, and nobody is left to record it.
+        assert!(self.tasks.drain(&self.clock, Duration::from_secs(10)).await);
         Self::on(backend, self.folder.clone(), self.clock.clone(), self.orders.clone(), None, 2).await
     }
 
