@@ -114,9 +114,12 @@ struct Contestant {
 
 /// # Errors
 /// A server did not start, or gave a wrong answer: then there is no report.
-pub(crate) async fn run(options: Options) -> Result<()> {
+pub(crate) async fn run(mut options: Options) -> Result<()> {
     ensure!(options.rounds > 0 && options.seconds > 0, "nothing would be measured");
     fs::create_dir_all(&options.work)?;
+    // The servers run in folders of their own.
+    options.work = fs::canonicalize(&options.work)?;
+    options.shop = fs::canonicalize(&options.shop).context("no shop is built there")?;
     let with_reference = options.peer.contains(&Peer::Reference);
     let reference = with_reference.then(|| Reference::install(&options.work)).transpose()?;
     let bench = Bench { options, reference };

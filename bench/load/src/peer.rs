@@ -1,10 +1,13 @@
 //! The two servers that speak the cart API, and where they differ.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
 
 use crate::{
+    clock,
     decimal::Hundredths,
     http::{Connection, Request},
     run::Scenario,
@@ -12,6 +15,10 @@ use crate::{
 
 const REFERENCE_PRODUCTS: i64 = 300;
 const PASSWORD: &str = "a long enough password";
+const LEAST_PRODUCTS: usize = 6;
+/// How long a demo catalogue may take to appear, and how long it must stand still to be whole.
+const CATALOGUE: Duration = Duration::from_secs(30);
+const STILL: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -103,10 +110,10 @@ impl Peer {
     /// What is sold. The reference believes what the client says; it gets a price list of the same kind.
     ///
     /// # Errors
-    /// The server has no products, or none with a price of two digits.
+    /// The server has no products after half a minute, or one whose price has more than two digits.
     pub(crate) async fn catalogue(self, connection: &mut Connection) -> Result<Vec<Product>> {
         match self {
-            Self::Cartwright => listed_products(connection).await,
+            Self::Cartwright => stocked_catalogue(connection).await,
             Self::Reference => Ok((0..REFERENCE_PRODUCTS).map(invented_product).collect()),
         }
     }
@@ -120,6 +127,21 @@ impl Peer {
                 product.id, product.name, product.price, product.image
             ),
         }
+    }
+}
+
+/// A fresh shop is healthy before its demo catalogue is in the index: waits until the list stops growing.
+async fn stocked_catalogue(connection: &mut Connection) -> Result<Vec<Product>> {
+    let deadline = clock::now() + CATALOGUE;
+    let mut seen = 0;
+    loop {
+        let products = listed_products(connection).await?;
+        if products.len() >= LEAST_PRODUCTS && products.len() == seen {
+            return Ok(products);
+        }
+        seen = products.len();
+        ensure!(clock::now() < deadline, "the shop sells {seen} products; start it with a demo catalogue");
+        clock::pause(STILL).await;
     }
 }
 
@@ -139,7 +161,6 @@ async fn listed_products(connection: &mut Connection) -> Result<Vec<Product>> {
             None => break,
         }
     }
-    ensure!(products.len() >= 6, "the shop sells {} products; start it with a demo catalogue", products.len());
     Ok(products)
 }
 
