@@ -136,3 +136,14 @@ async fn a_file_of_something_else_is_refused_early() {
         cartwright_product::import(&shop.store, Currency::USD, noise.as_bytes(), ImportFormat::JsonLines, |_| {}).await;
     assert!(matches!(result, Err(ImportError::TooManyRejected)));
 }
+
+#[tokio::test]
+async fn the_demo_catalogue_is_taken_whole_and_found() {
+    let shop = TestShop::new().await;
+    let file = cartwright_demo::catalogue();
+    let report = shop.import(file, ImportFormat::JsonLines).await;
+    assert_eq!((report.created, report.rejected.len()), (u64::try_from(file.lines().count()).unwrap(), 0));
+    shop.until(json!(report.created), || async { shop.get("/products").await.ok()["total"].clone() }).await;
+    assert_eq!(shop.get("/categories").await.ok()["items"].as_array().unwrap().len(), 6);
+    assert_eq!(shop.skus("/search?q=darjeling").await[0], "TEA-250");
+}

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cartwright_http::{Caller, Command, Json, Problem, answer, etag, if_match};
@@ -22,6 +23,18 @@ use crate::error::ProductError;
 use crate::import::{ImportError, ImportFormat, ImportReport, import};
 use crate::operations::{self, Amendment};
 
+/// An admin is calling. Asked before the body is read, so that nobody else learns what is wrong with theirs.
+pub(super) struct Admin;
+
+impl<S: Send + Sync> FromRequestParts<S> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = <Caller as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        caller.must_be_admin().map(|()| Self)
+    }
+}
+
 /// Lists a product for the first time.
 #[utoipa::path(post, path = "/products", tag = "product", operation_id = "productCreate", security(("bearer" = [])), request_body = ProductInput, responses(
     (status = 201, body = ProductView, headers(("ETag" = String), ("Location" = String))),
@@ -31,9 +44,9 @@ use crate::operations::{self, Amendment};
 ))]
 pub(super) async fn create_product(
     State(shop): State<Shop>,
+    _admin: Admin,
     command: Command<ProductInput>,
 ) -> Result<Response, Problem> {
-    command.caller.must_be_admin()?;
     let draft = shop.draft(command.body)?;
     let listed = execute(&shop.store, &command.request, Lane::none(), |view| {
         let draft = &draft;
@@ -59,12 +72,11 @@ pub(super) async fn create_product(
     ))]
 pub(super) async fn replace_product(
     State(shop): State<Shop>,
-    caller: Caller,
+    _admin: Admin,
     Path(id): Path<String>,
     headers: HeaderMap,
     Json(input): Json<ProductInput>,
 ) -> Result<Response, Problem> {
-    caller.must_be_admin()?;
     let amendment = Amendment::Whole(Box::new(shop.draft(input)?));
     shop.amend(&id, &headers, amendment).await
 }
@@ -87,12 +99,11 @@ pub(super) struct Patch(#[serde(deserialize_with = "plain_json")] BTreeMap<Strin
     ))]
 pub(super) async fn patch_product(
     State(shop): State<Shop>,
-    caller: Caller,
+    _admin: Admin,
     Path(id): Path<String>,
     headers: HeaderMap,
     Json(Patch(fields)): Json<Patch>,
 ) -> Result<Response, Problem> {
-    caller.must_be_admin()?;
     shop.amend(&id, &headers, Amendment::Fields(fields)).await
 }
 
@@ -107,11 +118,10 @@ pub(super) async fn patch_product(
     ))]
 pub(super) async fn archive_product(
     State(shop): State<Shop>,
-    caller: Caller,
+    _admin: Admin,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    caller.must_be_admin()?;
     let (id, expected) = (known(&id)?, if_match(&headers)?);
     let archived = change(&shop.store, Lane::of::<Product>(id.to_string()), |view| async move {
         operations::archive_product(&view, id, expected).await
@@ -140,12 +150,11 @@ pub(super) struct ImportQuery {
     ))]
 pub(super) async fn import_products(
     State(shop): State<Shop>,
-    caller: Caller,
+    _admin: Admin,
     Query(query): Query<ImportQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<ImportReport>, Problem> {
-    caller.must_be_admin()?;
     let format = format(&query, &headers)?;
     let input = StreamReader::new(body.into_data_stream().map_err(std::io::Error::other));
     let report = import(&shop.store, shop.currency, input, format, |_| {}).await;
