@@ -1,0 +1,77 @@
+//! `cartwright verify`: whether what must hold does hold.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use cartwright::settings::Settings;
+use cartwright::shop::Stores;
+use cartwright::verify::{Report, verify};
+use cartwright_payment_sandbox::read_ledger;
+use cartwright_runtime::{Clock, Ids};
+use cartwright_store::Database;
+use cartwright_store_sqlite::SqliteBackend;
+
+use super::flags::FewFlags;
+use super::{Ending, say, settings};
+
+/// Check that stock, money, orders and messages agree with each other
+///
+/// Reads the whole store, beside a running shop or on a stopped one, and changes nothing. Each broken promise is named
+/// with the rows that show it. Some promises hold only when nothing is on its way; while a shop is busy they are left out,
+/// and the report says so. Ends with 1 where a promise is broken or the file is damaged.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  cartwright verify
+  cartwright verify --data-dir /srv/shop --json | jq .violations")]
+pub(crate) struct Verify {
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    flags: FewFlags,
+}
+
+impl Verify {
+    pub(crate) async fn run(self) -> Result<Ending> {
+        let settings = settings(&self.flags.0)?;
+        let (report, complaints) = checked(&settings).await?;
+        if self.json {
+            say(&format!("{}\n", serde_json::json!({"file": complaints, "report": report})))?;
+        } else {
+            say(&told(&report, &complaints))?;
+        }
+        let is_sound = report.violations.is_empty() && complaints.is_empty();
+        Ok(if is_sound { Ending::Good } else { Ending::Bad })
+    }
+}
+
+/// What the checker found, and what the engine finds wrong with its file.
+async fn checked(settings: &Settings) -> Result<(Report, Vec<String>)> {
+    let file = settings.store_file();
+    let clock = Clock::system();
+    let backend = Arc::new(SqliteBackend::open_read_only(&file, clock.clone())?);
+    let engine: Arc<dyn cartwright_store::Backend> = Arc::<SqliteBackend>::clone(&backend);
+    let database = Database::new(engine, clock.clone(), Ids::random(clock.clone()));
+    let stores = Stores::open(&database, &settings.services()).await.context("the store is not one of a shop")?;
+    let ledger = settings.sandbox_ledger();
+    let ledger = if ledger.exists() { Some(read_ledger(&ledger)?) } else { None };
+    let report = verify(&stores, backend.as_ref(), clock.now(), ledger).await?;
+    Ok((report, backend.complaints()?))
+}
+
+fn told(report: &Report, complaints: &[String]) -> String {
+    let read: Vec<String> = report.read.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let mut text = format!("Read {}.\n", read.join(", "));
+    text.push_str(&format!("Checked {}.\n", report.checked.join(", ")));
+    if !report.quiet {
+        text.push_str("The shop is busy: what holds only when nothing is on its way was left out.\n");
+    }
+    complaints.iter().for_each(|complaint| text.push_str(&format!("The file is damaged: {complaint}\n")));
+    report.violations.iter().for_each(|violation| text.push_str(&format!("{violation}\n")));
+    if report.violations.is_empty() && complaints.is_empty() {
+        text.push_str("All of it holds.\n");
+    }
+    text
+}
