@@ -1,0 +1,168 @@
+//! `cartwright up`: the whole shop in this process, from its settings to its orderly end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use cartwright_gateway::GatewaySettings;
+use cartwright_http::{EdgeSettings, Limits, layers, serve};
+use cartwright_product::{ImportFormat, Progress};
+use cartwright_runtime::{Secret, Tasks};
+use cartwright_vocabulary::Email;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::control::{self, Opened, ShopOperator};
+use crate::role::Role;
+use crate::settings::{Settings, Sources};
+use crate::shop::{StartError, waits};
+
+/// What background work gets to end in, once requests have ended.
+const DRAIN: Duration = Duration::from_secs(8);
+
+/// Runs the shop until it is told to stop; `demo` fills an empty one.
+///
+/// # Errors
+/// In a sentence that says how to mend it: the port is taken, another process has the store, a setting does not fit.
+pub async fn run(settings: Settings, demo: bool) -> Result<()> {
+    let mut opened = Opened::open(&settings).await?;
+    let listener = listen(settings.address()).await?;
+    let address = listener.local_addr()?;
+    let admin = make_admins(&settings, &opened, demo).await?;
+    if demo {
+        fill(&settings, &opened).await?;
+    }
+    opened.shop.start().await?;
+    let router = router(&settings, &mut opened)?;
+    let operator = Arc::new(ShopOperator::new(&opened.shop, settings.currency));
+    serve_control(&settings, operator, &opened.ground.tasks);
+    welcome(&settings, address, admin.as_ref());
+    until_stopped(&settings, listener, router, &opened).await?;
+    if !opened.ground.tasks.drain(&opened.ground.clock, DRAIN).await {
+        tracing::warn!("some background work did not end in time; it goes on at the next start");
+    }
+    opened.close().await;
+    Ok(())
+}
+
+/// The OpenAPI document of the public contract, made of the routes of a shop that is put together for this alone.
+///
+/// # Errors
+/// When a temporary folder cannot be made.
+pub async fn openapi() -> Result<String> {
+    let folder = tempfile::tempdir()?;
+    let defaults = Settings::read(&Sources::default()).settings.context("the defaults do not fit together")?;
+    let settings = Settings { data_dir: folder.path().to_owned(), ..defaults };
+    let mut opened = Opened::open(&settings).await?;
+    let gateway = opened.shop.take_gateway(&about(&settings.shop_name, opened.ground.clock.clone()))?;
+    let document = serde_json::to_string_pretty(&gateway.openapi)?;
+    opened.close().await;
+    Ok(document)
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| format!("cannot listen on {address}; stop what has that port, or choose another with --port"))
+}
+
+/// An admin that was made for a demo shop, to be told once.
+struct DemoAdmin {
+    email: Email,
+    password: String,
+}
+
+async fn make_admins(settings: &Settings, opened: &Opened, demo: bool) -> Result<Option<DemoAdmin>> {
+    if let Some((email, password)) = &settings.admin {
+        opened.shop.auth().create_admin(email, password).await.context("ADMIN_EMAIL and ADMIN_PASSWORD")?;
+        return Ok(None);
+    }
+    if !demo || !is_empty(opened).await? {
+        return Ok(None);
+    }
+    let password: String = opened.ground.ids.secret().chars().take(16).collect();
+    let email: Email = "admin@shop.example".parse()?;
+    opened.shop.auth().create_admin(&email, &Secret::new(password.clone())).await?;
+    Ok(Some(DemoAdmin { email, password }))
+}
+
+async fn is_empty(opened: &Opened) -> Result<bool> {
+    let products = opened.shop.stores().of(Role::Product);
+    Ok(products.scan::<cartwright_product::Product>().page(1).await?.is_empty())
+}
+
+/// Takes over the demo catalogue where there is no product yet; what was half taken over at a crash is completed.
+async fn fill(settings: &Settings, opened: &Opened) -> Result<()> {
+    let products = opened.shop.stores().of(Role::Product);
+    let known =
+        products.scan::<cartwright_product::Product>().page(cartwright_demo::catalogue().lines().count()).await?;
+    if known.len() >= cartwright_demo::catalogue().lines().count() {
+        return Ok(());
+    }
+    let catalogue = cartwright_demo::catalogue().as_bytes();
+    let report =
+        cartwright_product::import(products, settings.currency, catalogue, ImportFormat::JsonLines, |_: Progress| {})
+            .await?;
+    for line in &report.rejected {
+        tracing::warn!(line = line.line, reason = line.reason, "a product of the demo catalogue was not taken over");
+    }
+    Ok(())
+}
+
+fn about(shop: &str, clock: cartwright_runtime::Clock) -> GatewaySettings {
+    GatewaySettings { shop: shop.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), clock }
+}
+
+fn router(settings: &Settings, opened: &mut Opened) -> Result<Router, StartError> {
+    let clock = opened.ground.clock.clone();
+    let gateway = opened.shop.take_gateway(&about(&settings.shop_name, clock.clone()))?;
+    let router = gateway.router.merge(opened.sandbox.routes()).merge(cartwright_demo::router());
+    let edge =
+        EdgeSettings { origins: settings.origins(), waits, ..EdgeSettings::new(clock, opened.ground.ids.clone()) };
+    Ok(layers(router, edge))
+}
+
+fn serve_control(settings: &Settings, operator: Arc<ShopOperator>, tasks: &Tasks) {
+    let (socket, stopping) = (settings.control_socket(), tasks.clone());
+    tasks.spawn(async move {
+        if let Err(error) = control::serve(&socket, operator, stopping).await {
+            let socket = socket.display();
+            tracing::error!(%socket, %error, "the operator's verbs cannot reach this shop while it runs");
+        }
+    });
+}
+
+/// Requests end first, while events and jobs still go on, so that those who wait for an order are answered.
+async fn until_stopped(settings: &Settings, listener: TcpListener, router: Router, opened: &Opened) -> Result<()> {
+    let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let edge = Tasks::new();
+    let limits = Limits { loopback_exempt: settings.exempt_loopback, ..Limits::default() };
+    let serving = serve(listener, router, limits, opened.ground.clock.clone(), edge.clone());
+    let asked = async {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        tracing::info!("stopping: what was accepted is finished, the rest goes on at the next start");
+        edge.stop();
+    };
+    let (cut, ()) = tokio::join!(serving, asked);
+    if cut > 0 {
+        tracing::warn!(cut, "connections did not end in time");
+    }
+    Ok(())
+}
+
+fn welcome(settings: &Settings, address: SocketAddr, admin: Option<&DemoAdmin>) {
+    println!("{} is open at http://{address}", settings.shop_name);
+    println!("  documentation   http://{address}/docs");
+    println!("  data            {}", settings.data_dir.display());
+    if settings.smtp_url.is_none() {
+        println!("  e-mails         {}", settings.mailbox().display());
+    }
+    if let Some(admin) = admin {
+        println!("  admin           {} with password {} (shown this once)", admin.email.as_str(), admin.password);
+    }
+    println!("Stop it with Ctrl-C.");
+}
