@@ -1,0 +1,465 @@
+//! A whole shop in one test, called without a socket between.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, header};
+use axum::response::Response;
+use cartwright::role::Role;
+use cartwright::shop::{Ground, Outside, Settings, Shop};
+use cartwright::verify::{Report, verify};
+use cartwright_bus::{Broker, InProcessBroker};
+use cartwright_gateway::GatewaySettings;
+use cartwright_http::{EdgeSettings, layers};
+use cartwright_mail_smtp::LocalMailbox;
+use cartwright_payment_sandbox::{LEDGER_FILE, Sandbox, read_ledger};
+use cartwright_runtime::{Clock, Ids, Secret, Tasks, Time};
+use cartwright_store::{Backend, MemoryBackend};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+use crate::{EventStream, FaultyBackend, FaultyProvider, HostileBroker, Reply};
+
+/// How much shop time [`TestShop::settle`] lets pass at most.
+const SETTLE_WITHIN: Duration = Duration::from_secs(30 * 60);
+/// How much shop time passes at once where nothing moves.
+const STEP: Duration = Duration::from_secs(5);
+const ADMIN_PASSWORD: &str = "correct horse battery";
+/// Real time without a commit after which nothing moves.
+const STILL: Duration = Duration::from_millis(15);
+
+/// Which store engine a shop stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// The memory backend.
+    Memory,
+    /// SQLite on a file of the test's own.
+    Sqlite,
+}
+
+/// What a shop is built of.
+#[derive(Clone, Copy, Debug)]
+pub struct TestShopBuilder {
+    engine: Engine,
+    seed: u64,
+    hostile: bool,
+}
+
+impl TestShopBuilder {
+    /// Another store engine.
+    #[must_use]
+    pub const fn on(mut self, engine: Engine) -> Self {
+        self.engine = engine;
+        self
+    }
+
+    /// Events arrive late, twice and in an order that `seed` decides.
+    #[must_use]
+    pub const fn with_hostile_events(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self.hostile = true;
+        self
+    }
+
+    /// Starts the shop.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start(self) -> TestShop {
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        let clock = Clock::manual(Time::from_millis(1_795_000_000_000));
+        let memory = MemoryBackend::new();
+        self.start_on(memory, folder, clock).await
+    }
+
+    /// Starts the shop on what an earlier one left.
+    async fn start_on(self, memory: MemoryBackend, folder: TempDir, clock: Clock) -> TestShop {
+        let tasks = Tasks::new();
+        let ids = Ids::seeded(clock.clone(), self.seed);
+        let inner: Arc<dyn Backend> = match self.engine {
+            Engine::Memory => Arc::new(memory.clone()),
+            Engine::Sqlite => {
+                let path = folder.path().join("shop.db");
+                let opened = cartwright_store_sqlite::SqliteBackend::open(&path, clock.clone(), Default::default());
+                Arc::new(opened.expect("the file can be opened"))
+            }
+        };
+        let backend = FaultyBackend::new(inner);
+        let sandbox =
+            Sandbox::open(folder.path(), clock.clone(), Default::default()).expect("the ledger can be opened");
+        let provider = FaultyProvider::new(Arc::new(sandbox.clone()), &backend);
+        let mailbox = LocalMailbox::new(folder.path().join("mailbox")).expect("a mailbox can be made");
+        let ground =
+            Ground { backend: Arc::new(backend.clone()), clock: clock.clone(), ids: ids.clone(), tasks: tasks.clone() };
+        let outside = Outside { provider: Arc::new(provider.clone()), mailer: Arc::new(mailbox) };
+        let mut shop = Shop::assemble(ground, outside, settings()).await.expect("the shop can be put together");
+        let hostile = self.hostile.then(|| HostileBroker::start(self.seed, &tasks));
+        let broker: Arc<dyn Broker> = match &hostile {
+            Some(broker) => Arc::new(broker.clone()),
+            None => Arc::new(InProcessBroker::new(tasks.clone())),
+        };
+        shop.start_on(broker).await.expect("the shop can be started");
+        let about = GatewaySettings { shop: "Test shop".to_owned(), version: "0".to_owned(), clock: clock.clone() };
+        let gateway = shop.take_gateway(&about).expect("the routes fit together");
+        let edge = EdgeSettings { waits: cartwright::shop::waits, ..EdgeSettings::new(clock.clone(), ids) };
+        let router = layers(gateway.router.merge(sandbox.routes()), edge);
+        let email = "admin@example.com".parse().expect("an address");
+        let password = Secret::new(ADMIN_PASSWORD.to_owned());
+        shop.auth().create_admin(&email, &password).await.expect("an admin can be made");
+        let admin = String::new();
+        let mut test = TestShop {
+            kind: self,
+            router,
+            shop,
+            clock,
+            tasks,
+            backend,
+            provider,
+            hostile,
+            memory,
+            folder: Some(folder),
+            admin,
+        };
+        test.admin = test.log_in("admin@example.com", ADMIN_PASSWORD).await;
+        test
+    }
+}
+
+fn settings() -> Settings {
+    let currency = cartwright_vocabulary::Currency::USD;
+    let cheap = cartwright_auth::Hashing { memory_kib: 8, passes: 1, ..Default::default() };
+    Settings {
+        auth: cartwright_auth::Settings {
+            hashing: cheap,
+            exempt_loopback: true,
+            // Tests let hours pass.
+            jwt_expires_in: Duration::from_secs(7 * 24 * 3600),
+            ..Default::default()
+        },
+        product: cartwright_product::Settings { index_dir: None, currency },
+        inventory: Default::default(),
+        payment: Default::default(),
+        order: cartwright_order::Settings { currency, ..Default::default() },
+        notification: cartwright_notification::Settings {
+            shop_name: "Test shop".to_owned(),
+            from: "shop@example.com".parse().expect("an address"),
+            base_url: "http://localhost:3001".to_owned(),
+        },
+    }
+}
+
+/// A running shop.
+pub struct TestShop {
+    kind: TestShopBuilder,
+    router: Router,
+    shop: Shop,
+    clock: Clock,
+    tasks: Tasks,
+    backend: FaultyBackend,
+    provider: FaultyProvider,
+    hostile: Option<HostileBroker>,
+    memory: MemoryBackend,
+    folder: Option<TempDir>,
+    admin: String,
+}
+
+impl Drop for TestShop {
+    fn drop(&mut self) {
+        self.tasks.stop();
+    }
+}
+
+impl TestShop {
+    /// A shop on the memory store with well-behaved events.
+    pub async fn new() -> Self {
+        Self::builder().start().await
+    }
+
+    /// A shop of another kind.
+    pub const fn builder() -> TestShopBuilder {
+        TestShopBuilder { engine: Engine::Memory, seed: 1, hostile: false }
+    }
+
+    /// The store, to let it fail.
+    pub const fn backend(&self) -> &FaultyBackend {
+        &self.backend
+    }
+
+    /// The provider, to let it fail.
+    pub const fn provider(&self) -> &FaultyProvider {
+        &self.provider
+    }
+
+    /// The shop's parts.
+    pub const fn shop(&self) -> &Shop {
+        &self.shop
+    }
+
+    /// An admin's token.
+    pub fn admin(&self) -> &str {
+        &self.admin
+    }
+
+    /// Lets shop time pass.
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// Sends a request with headers.
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<String>) -> Reply {
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        self.reply_to(request.body(Body::from(body.unwrap_or_default())).expect("a request")).await
+    }
+
+    /// Sends any request; gives the answer with its body unread.
+    ///
+    /// # Panics
+    /// Never: the router answers everything.
+    pub async fn answer_to(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.expect("the router does not fail")
+    }
+
+    /// Sends any request.
+    ///
+    /// # Panics
+    /// When the answer breaks off.
+    pub async fn reply_to(&self, request: Request<Body>) -> Reply {
+        let response = self.answer_to(request).await;
+        let status = response.status().as_u16();
+        let headers = response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+        let headers = headers.collect();
+        let body = response.into_body().collect().await.expect("a whole body").to_bytes();
+        Reply { status, headers, body: serde_json::from_slice(&body).unwrap_or(Value::Null) }
+    }
+
+    /// Sends a request with a token.
+    pub async fn call(&self, method: Method, path: &str, token: &str, body: Option<Value>) -> Reply {
+        let bearer = format!("Bearer {token}");
+        self.send(method, path, &[("authorization", &bearer)], body.map(|body| body.to_string())).await
+    }
+
+    /// Sends a GET.
+    pub async fn get(&self, path: &str, token: &str) -> Reply {
+        self.call(Method::GET, path, token, None).await
+    }
+
+    /// Opens a stream of events.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn events(&self, path: &str, token: &str) -> EventStream {
+        let request = Request::get(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
+        let response = self.answer_to(request.body(Body::empty()).expect("a request")).await;
+        assert_eq!(response.status().as_u16(), 200, "{path}");
+        EventStream::new(response.into_body())
+    }
+
+    /// Sends a POST.
+    pub async fn post(&self, path: &str, token: &str, body: Value) -> Reply {
+        self.call(Method::POST, path, token, Some(body)).await
+    }
+
+    async fn log_in(&self, email: &str, password: &str) -> String {
+        let reply = self.send(
+            Method::POST,
+            "/auth/login",
+            &[],
+            Some(json!({"email": email, "password": password}).to_string()),
+        );
+        text(&reply.await.expect(200)["token"])
+    }
+
+    /// Puts a product on sale with `stock` units of it; gives its id.
+    pub async fn product(&self, sku: &str, price: &str, stock: u32) -> String {
+        let price: Value = serde_json::from_str(price).expect("a number");
+        let product = json!({
+            "sku": sku, "name": format!("Product {sku}"), "description": "", "price": price, "currency": "USD",
+            "category": "things", "status": "active", "image": "/pictures/thing.svg",
+        });
+        let id = text(&self.post("/product/products", &self.admin, product).await.expect(201)["_id"]);
+        self.settle().await;
+        self.stock(&id, stock).await;
+        id
+    }
+
+    /// Sets how many units of a product are on the shelf.
+    pub async fn stock(&self, product: &str, on_hand: u32) {
+        let body = json!({"productId": product, "onHand": on_hand, "reason": "counted"});
+        self.post("/inventory/update-inventory", &self.admin, body).await.expect(200);
+    }
+
+    /// What a new order can still get of a product, and how many are held.
+    pub async fn available(&self, product: &str) -> (u64, u64) {
+        let reply = self.get(&format!("/inventory/check-stock?productId={product}"), &self.admin).await.expect(200);
+        let item = &reply["items"][0];
+        (item["available"].as_u64().unwrap_or(0), item["reserved"].as_u64().unwrap_or(0))
+    }
+
+    /// A new registered shopper.
+    pub async fn shopper(&self, name: &str) -> Shopper<'_> {
+        let body = json!({"email": format!("{name}@example.com"), "password": "a fine password 7", "name": name});
+        let reply = self.send(Method::POST, "/auth/register", &[], Some(body.to_string())).await.expect(201);
+        Shopper { shop: self, id: text(&reply["user"]["id"]), token: text(&reply["token"]) }
+    }
+
+    /// A new guest.
+    pub async fn guest(&self) -> Shopper<'_> {
+        let reply = self.send(Method::POST, "/auth/guest", &[], None).await.expect(201);
+        Shopper { shop: self, id: text(&reply["userId"]), token: text(&reply["token"]) }
+    }
+
+    /// Somebody who has a token already, for example from before a restart.
+    pub fn returning(&self, id: &str, token: &str) -> Shopper<'_> {
+        Shopper { shop: self, id: id.to_owned(), token: token.to_owned() }
+    }
+
+    /// Checks the invariants now.
+    ///
+    /// # Panics
+    /// When the store cannot be read.
+    pub async fn verify(&self) -> Report {
+        let ledger = read_ledger(&self.folder().join(LEDGER_FILE)).expect("the ledger can be read");
+        let backend = self.shop.backend();
+        verify(self.shop.stores(), &**backend, self.clock.now(), Some(ledger)).await.expect("the stores can be read")
+    }
+
+    /// Runs the shop until it is at rest, letting time pass where it waits for it, and checks every invariant.
+    ///
+    /// # Panics
+    /// When it does not come to rest within half an hour of its time, or an invariant is broken.
+    pub async fn settle(&self) {
+        let start = self.clock.now();
+        loop {
+            self.stand_still().await;
+            let report = self.verify().await;
+            if report.quiet && report.violations.is_empty() {
+                return;
+            }
+            if self.clock.now().since(start) > SETTLE_WITHIN {
+                let violations: Vec<String> = report.violations.iter().map(ToString::to_string).collect();
+                panic!("not at rest after half an hour ({:?}):\n{}", report.read, violations.join("\n"));
+            }
+            self.clock.advance(STEP);
+        }
+    }
+
+    /// Waits until nothing was committed for a moment and no event is on its way.
+    pub async fn stand_still(&self) {
+        let real = Clock::system();
+        loop {
+            let before = self.backend.commits();
+            real.pause(STILL).await;
+            let idle = self.hostile.as_ref().is_none_or(HostileBroker::is_idle);
+            if idle && before == self.backend.commits() {
+                return;
+            }
+        }
+    }
+
+    /// The mails in the local mailbox whose subject holds `word`, as they were written.
+    ///
+    /// # Panics
+    /// When the mailbox cannot be read.
+    pub async fn mails(&self, word: &str) -> Vec<Value> {
+        let reply = self.get("/notification/admin/mailbox?limit=100", &self.admin).await.expect(200);
+        let items = reply["items"].as_array().cloned().unwrap_or_default();
+        items
+            .into_iter()
+            .filter(|mail| mail["subject"].as_str().is_some_and(|subject| subject.contains(word)))
+            .collect()
+    }
+
+    /// Ends the process as a crash would and starts the shop again on what was committed. Memory store only.
+    ///
+    /// # Panics
+    /// When it does not start again.
+    pub async fn restart(mut self) -> Self {
+        self.tasks.stop();
+        let folder = self.folder.take().expect("a running shop has its folder");
+        // Seeded identifiers must not come again.
+        let kind = TestShopBuilder { seed: self.kind.seed + 1000, ..self.kind };
+        kind.start_on(self.memory.crash(), folder, self.clock.clone()).await
+    }
+
+    /// Where the shop keeps its files: the store's, where it stands on one, the mailbox and the sandbox's ledger.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.as_ref().expect("a running shop has its folder").path()
+    }
+
+    /// Every role's documents.
+    pub fn store(&self, role: Role) -> &cartwright_store::Store {
+        self.shop.stores().of(role)
+    }
+}
+
+/// Somebody who shops.
+#[derive(Clone)]
+pub struct Shopper<'a> {
+    shop: &'a TestShop,
+    /// Their id.
+    pub id: String,
+    /// Their token.
+    pub token: String,
+}
+
+impl Shopper<'_> {
+    /// Adds units of a product to the cart.
+    pub async fn add(&self, product: &str, quantity: u32) -> Reply {
+        self.shop.post("/cart/add-to-cart", &self.token, json!({"productId": product, "quantity": quantity})).await
+    }
+
+    /// The cart.
+    pub async fn cart(&self) -> Value {
+        self.shop.get(&format!("/cart/get-cart/{}", self.id), &self.token).await.expect(200)
+    }
+
+    /// What an order of the cart says, paid with `method`.
+    pub fn order_body(&self, method: &str) -> Value {
+        let address =
+            json!({"name": "Ada", "line1": "1 Main St", "city": "Springfield", "postalCode": "12345", "country": "US"});
+        json!({"shippingAddress": address, "shippingMethod": "standard", "paymentMethod": method, "email": "ada@example.com"})
+    }
+
+    /// Orders the cart, paid with `method`.
+    pub async fn order(&self, method: &str) -> Reply {
+        self.shop.post("/order/create-order", &self.token, self.order_body(method)).await
+    }
+
+    /// Orders the cart under a key.
+    pub async fn order_with_key(&self, key: &str, body: &Value) -> Reply {
+        let bearer = format!("Bearer {}", self.token);
+        let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
+        self.shop.send(Method::POST, "/order/create-order", &headers, Some(body.to_string())).await
+    }
+
+    /// The order as it is now.
+    pub async fn order_now(&self, order: &str) -> Value {
+        self.shop.get(&format!("/order/{order}"), &self.token).await.expect(200)
+    }
+
+    /// All orders, newest first.
+    pub async fn orders(&self) -> Vec<Value> {
+        let reply = self.shop.get(&format!("/orders/{}", self.id), &self.token).await.expect(200);
+        reply["items"].as_array().cloned().unwrap_or_default()
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("a text").to_owned()
+}
