@@ -1,5 +1,6 @@
 //! `cartwright up`: the whole shop in this process, from its settings to its orderly end.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use cartwright_product::{ImportFormat, Progress};
 use cartwright_runtime::{Secret, Tasks};
 use cartwright_vocabulary::Email;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::control::{self, Opened, ShopOperator};
 use crate::role::Role;
@@ -27,6 +28,7 @@ const DRAIN: Duration = Duration::from_secs(8);
 /// # Errors
 /// In a sentence that says how to mend it: the port is taken, another process has the store, a setting does not fit.
 pub async fn run(settings: Settings, demo: bool) -> Result<()> {
+    let stop = Stop::listen()?;
     let mut opened = Opened::open(&settings).await?;
     let listener = listen(settings.address()).await?;
     let address = listener.local_addr()?;
@@ -39,7 +41,7 @@ pub async fn run(settings: Settings, demo: bool) -> Result<()> {
     let operator = Arc::new(ShopOperator::new(&opened.shop, settings.currency));
     serve_control(&settings, operator, &opened.ground.tasks);
     welcome(&settings, address, admin.as_ref());
-    until_stopped(&settings, listener, router, &opened).await?;
+    until_stopped(stop, &settings, listener, router, &opened).await;
     if !opened.ground.tasks.drain(&opened.ground.clock, DRAIN).await {
         tracing::warn!("some background work did not end in time; it goes on at the next start");
     }
@@ -133,36 +135,55 @@ fn serve_control(settings: &Settings, operator: Arc<ShopOperator>, tasks: &Tasks
     });
 }
 
+/// The wish of whoever runs the shop that it ends; heard from the first moment on.
+struct Stop {
+    terminated: Signal,
+    interrupted: Signal,
+}
+
+impl Stop {
+    fn listen() -> Result<Self> {
+        Ok(Self { terminated: signal(SignalKind::terminate())?, interrupted: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wished(mut self) {
+        tokio::select! {
+            _ = self.terminated.recv() => {}
+            _ = self.interrupted.recv() => {}
+        }
+    }
+}
+
 /// Requests end first, while events and jobs still go on, so that those who wait for an order are answered.
-async fn until_stopped(settings: &Settings, listener: TcpListener, router: Router, opened: &Opened) -> Result<()> {
-    let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+async fn until_stopped(stop: Stop, settings: &Settings, listener: TcpListener, router: Router, opened: &Opened) {
     let edge = Tasks::new();
     let limits = Limits { loopback_exempt: settings.exempt_loopback, ..Limits::default() };
     let serving = serve(listener, router, limits, opened.ground.clock.clone(), edge.clone());
-    let asked = async {
-        tokio::select! {
-            _ = terminated.recv() => {}
-            _ = interrupted.recv() => {}
-        }
+    let ending = async {
+        stop.wished().await;
         tracing::info!("stopping: what was accepted is finished, the rest goes on at the next start");
         edge.stop();
     };
-    let (cut, ()) = tokio::join!(serving, asked);
+    let (cut, ()) = tokio::join!(serving, ending);
     if cut > 0 {
         tracing::warn!(cut, "connections did not end in time");
     }
-    Ok(())
 }
 
 fn welcome(settings: &Settings, address: SocketAddr, admin: Option<&DemoAdmin>) {
-    println!("{} is open at http://{address}", settings.shop_name);
-    println!("  documentation   http://{address}/docs");
-    println!("  data            {}", settings.data_dir.display());
+    let mut lines = vec![
+        format!("{} is open at http://{address}", settings.shop_name),
+        format!("  documentation   http://{address}/docs"),
+        format!("  data            {}", settings.data_dir.display()),
+    ];
     if settings.smtp_url.is_none() {
-        println!("  e-mails         {}", settings.mailbox().display());
+        lines.push(format!("  e-mails         {}", settings.mailbox().display()));
     }
     if let Some(admin) = admin {
-        println!("  admin           {} with password {} (shown this once)", admin.email.as_str(), admin.password);
+        let DemoAdmin { email, password } = admin;
+        lines.push(format!("  admin           {} with password {password} (shown this once)", email.as_str()));
     }
-    println!("Stop it with Ctrl-C.");
+    lines.push("Stop it with Ctrl-C.".to_owned());
+    // Nobody may be reading, and a shop does not close for that.
+    drop(writeln!(std::io::stdout(), "{}", lines.join("\n")));
 }

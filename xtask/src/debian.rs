@@ -11,18 +11,31 @@ use crate::workspace::{Workspace, is_installed, run};
 /// A program, and the Debian package that brings it.
 pub(crate) struct Needed {
     pub(crate) program: &'static str,
+    /// Arguments with which the program succeeds where the package is installed; none where being there is enough.
+    pub(crate) probe: &'static [&'static str],
     pub(crate) package: &'static str,
 }
 
+impl Needed {
+    fn is_there(&self) -> bool {
+        let answers = || std::process::Command::new(self.program).args(self.probe).output();
+        is_installed(self.program) && (self.probe.is_empty() || answers().is_ok_and(|output| output.status.success()))
+    }
+}
+
 /// What the pipeline needs: a C compiler, for SQLite and the cryptography.
-pub(crate) const TO_BUILD: &[Needed] = &[Needed { program: "cc", package: "build-essential" }];
+pub(crate) const TO_BUILD: &[Needed] = &[Needed { program: "cc", probe: &[], package: "build-essential" }];
+
+/// What the tests need besides: they run a real mail server from PyPI.
+pub(crate) const TO_TEST: &[Needed] =
+    &[Needed { program: "python3", probe: &["-c", "import ensurepip"], package: "python3-venv" }];
 
 /// What the comparison with the reference implementation needs besides.
 pub(crate) const TO_BENCH: &[Needed] = &[
-    Needed { program: "node", package: "nodejs" },
-    Needed { program: "npm", package: "npm" },
-    Needed { program: "python3", package: "python3" },
-    Needed { program: "pip3", package: "python3-pip" },
+    Needed { program: "node", probe: &[], package: "nodejs" },
+    Needed { program: "npm", probe: &[], package: "npm" },
+    Needed { program: "python3", probe: &[], package: "python3" },
+    Needed { program: "pip3", probe: &[], package: "python3-pip" },
 ];
 
 /// Sees to it that every program in `needed` is there.
@@ -30,8 +43,7 @@ pub(crate) const TO_BENCH: &[Needed] = &[
 /// # Errors
 /// One is missing and this is not root on a Debian machine, or `apt-get` failed.
 pub(crate) fn require(workspace: &Workspace, needed: &[Needed]) -> Result<()> {
-    let missing: Vec<&str> =
-        needed.iter().filter(|need| !is_installed(need.program)).map(|need| need.package).collect();
+    let missing: Vec<&str> = needed.iter().filter(|need| !need.is_there()).map(|need| need.package).collect();
     if missing.is_empty() {
         return Ok(());
     }

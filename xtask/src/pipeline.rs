@@ -151,6 +151,7 @@ fn clippy(workspace: &Workspace, _: &Options) -> Result<()> {
 
 fn tests(workspace: &Workspace, _: &Options) -> Result<()> {
     NEXTEST.require(workspace)?;
+    debian::require(workspace, debian::TO_TEST)?;
     run_command(&mut workspace.cargo([
         "nextest",
         "run",

@@ -11,8 +11,10 @@ use crate::{
     workspace::{Workspace, run as run_command},
 };
 
-const NODE: &[debian::Needed] =
-    &[debian::Needed { program: "node", package: "nodejs" }, debian::Needed { program: "npm", package: "npm" }];
+const NODE: &[debian::Needed] = &[
+    debian::Needed { program: "node", probe: &[], package: "nodejs" },
+    debian::Needed { program: "npm", probe: &[], package: "npm" },
+];
 
 /// Builds and becomes `cartwright up --demo` with `arguments`, in the folder that the caller stands in.
 ///

@@ -183,7 +183,8 @@ struct UpdateInventory {
     #[serde(default)]
     on_hand: Option<u32>,
     /// Why, for the ledger; 1 to 200 characters.
-    reason: String,
+    #[serde(default)]
+    reason: Option<String>,
 }
 
 impl UpdateInventory {
@@ -196,8 +197,8 @@ impl UpdateInventory {
             (None, None) => return Err(Problem::invalid("/delta", "either delta or onHand is needed")),
             (Some(_), Some(_)) => return Err(Problem::invalid("/onHand", "either delta or onHand, not both")),
         };
-        let reason = self.reason.trim().to_owned();
-        if !(1..=200).contains(&reason.chars().count()) {
+        let reason = self.reason.map(|reason| reason.trim().to_owned());
+        if reason.as_ref().is_some_and(|reason| !(1..=200).contains(&reason.chars().count())) {
             return Err(Problem::invalid("/reason", "1 to 200 characters"));
         }
         let product = self.product_id.parse().map_err(|_| InventoryError::ProductUnknown(vec![self.product_id]))?;

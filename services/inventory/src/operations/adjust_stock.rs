@@ -16,7 +16,7 @@ pub(crate) struct AdjustStock {
     /// By or to how many units.
     pub(crate) adjustment: Adjustment,
     /// Why, for the ledger.
-    pub(crate) reason: String,
+    pub(crate) reason: Option<String>,
 }
 
 /// By or to how many units.
@@ -59,7 +59,7 @@ pub(crate) async fn adjust_stock(
         product: command.product,
         delta,
         kind,
-        reason: Some(command.reason.clone()),
+        reason: command.reason.clone(),
         order: None,
         at: store.clock().now(),
     };
