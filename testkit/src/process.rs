@@ -7,6 +7,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use cartwright_runtime::{Clock, Stopwatch};
@@ -270,7 +271,9 @@ fn text(mut file: &File) -> String {
 fn free_port() -> u16 {
     const FIRST: u32 = 12_000;
     const COUNT: u32 = 20_000;
-    let from = std::process::id().wrapping_mul(97);
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let earlier = TAKEN.fetch_add(1, Ordering::Relaxed);
+    let from = std::process::id().wrapping_mul(97).wrapping_add(earlier);
     let mut candidates = (0..COUNT).map(|step| FIRST + from.wrapping_add(step) % COUNT);
     let free = candidates.find_map(|port| {
         let port = u16::try_from(port).ok()?;
