@@ -76,13 +76,26 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         let detail = format!("Arrays and objects may stand within each other {DEEPEST} times at most.");
         return Err(Problem::bad_request("too_deep", detail));
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    // Texts that are passed over would not be looked at.
+    let body = std::str::from_utf8(body)
+        .map_err(|_| Problem::bad_request("invalid_json", "The body is not UTF-8.").with_error("", "not UTF-8"))?;
+    let mut deserializer = serde_json::Deserializer::from_str(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer(error.path());
-        refused(&pointer, error.inner())
+        match missing_field(error.inner()) {
+            Some(name) => refused(&format!("{pointer}/{name}"), error.inner()),
+            None => refused(&pointer, error.inner()),
+        }
     })?;
     deserializer.end().map_err(|error| refused("", &error))?;
     Ok(value)
+}
+
+/// The field that is not there: its pointer is the most useful one, although it points to nothing.
+fn missing_field(error: &serde_json::Error) -> Option<String> {
+    let text = error.to_string();
+    let (name, _) = text.strip_prefix("missing field `")?.split_once('`')?;
+    Some(name.to_owned())
 }
 
 fn refused(pointer: &str, error: &serde_json::Error) -> Problem {
@@ -178,6 +191,18 @@ mod tests {
         let detail = problem(r#"{"items": [{"quantity": -1}]}"#).errors.remove(0).detail;
         assert_eq!(detail, "invalid value: integer `-1`, expected a whole number that is not negative");
         assert_eq!(parse::<Add>(br#"{"items": [{"quantity": 2}]}"#).unwrap().items[0].quantity, 2);
+    }
+
+    #[test]
+    fn a_field_that_is_missing_is_named_by_the_pointer_it_would_have() {
+        assert_eq!(problem("{}").errors[0].pointer, "/items");
+        assert_eq!(problem(r#"{"items": [{"quantity": 1}, {}]}"#).errors[0].pointer, "/items/1/quantity");
+    }
+
+    #[test]
+    fn a_body_that_is_not_utf_8_is_refused_even_where_nobody_reads_it() {
+        let problem = parse::<Add>(b"{\"items\": [], \"note\": \"\xe9\"}").unwrap_err();
+        assert_eq!(problem.code, "invalid_json");
     }
 
     #[test]
