@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::body::HttpBody;
 use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -58,8 +59,7 @@ struct AddToCart {
 
 impl AddToCart {
     fn into_item(self, pointer: String) -> Result<Item, CartError> {
-        let at = format!("{pointer}/quantity");
-        let quantity = quantity(self.quantity.or(self.qty), at)?;
+        let quantity = quantity(self.quantity, self.qty, &pointer)?;
         Ok(Item { product: self.product_id, quantity, believed_price: self.price, pointer })
     }
 }
@@ -158,7 +158,7 @@ async fn update_item(
     let UpdateItem { product_id, quantity: units, qty } = command.body;
     let quantity = match units.or(qty) {
         Some(0) => None,
-        units => Some(quantity(units, "/quantity".to_owned())?),
+        Some(_) | None => Some(quantity(units, qty, "")?),
     };
     let user = shopper(&command.caller)?;
     let edit = Edit::Set { product: product_id, quantity };
@@ -189,10 +189,7 @@ async fn remove_item(
     let expected = if_match(request.headers())?;
     let product = match query.product_id {
         Some(product) => product,
-        None => {
-            let Json(body) = Json::<RemoveItem>::from_request(request, &()).await?;
-            body.product_id.ok_or_else(|| Problem::invalid("/productId", "the product to take out"))?
-        }
+        None => named_in_body(request).await?,
     };
     let user = shopper(&caller)?;
     let request = key.request(&caller.id, &product)?;
@@ -200,6 +197,13 @@ async fn remove_item(
         CartChanged::raw("Item removed from cart", Some(cart))
     });
     Ok(changed(removed.await?))
+}
+
+/// The product that the body names. Where there is no body, it has no media type to complain of either.
+async fn named_in_body(request: Request) -> Result<String, Problem> {
+    let is_absent = !request.headers().contains_key(header::CONTENT_TYPE) && request.body().is_end_stream();
+    let named = if is_absent { None } else { Json::<RemoveItem>::from_request(request, &()).await?.0.product_id };
+    named.ok_or_else(|| Problem::invalid("/productId", "the product to take out"))
 }
 
 /// Takes everything out of the cart.
@@ -261,8 +265,11 @@ fn changed(answered: Answer<Box<RawValue>>) -> Response {
     answer(StatusCode::OK, answered)
 }
 
-fn quantity(units: Option<u32>, pointer: String) -> Result<Quantity, CartError> {
-    Quantity::new(units.unwrap_or(0)).map_err(|reason| CartError::Quantity { reason, pointer })
+/// The quantity by either of its names, in the item at `pointer`.
+fn quantity(units: Option<u32>, qty: Option<u32>, pointer: &str) -> Result<Quantity, CartError> {
+    let name = if units.is_none() && qty.is_some() { "qty" } else { "quantity" };
+    let wrong = |reason| CartError::Quantity { reason, pointer: format!("{pointer}/{name}") };
+    Quantity::new(units.or(qty).unwrap_or(0)).map_err(wrong)
 }
 
 /// The caller as somebody who can have a cart.
