@@ -87,12 +87,18 @@ fn patched(
         all.remove("image");
     }
     let text = serde_json::to_string(&all).map_err(unreadable)?;
-    let input: ProductInput = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(&text))
-        .map_err(|error| {
-            let pointer = format!("/{}", error.path().to_string().replace('.', "/"));
-            let detail = error.inner().to_string();
-            let detail = detail.split(" at line ").next().unwrap_or_default().to_owned();
-            ProductError::Invalid(vec![Flaw { pointer: pointer.trim_end_matches("/?").to_owned(), detail }])
-        })?;
+    let input: ProductInput =
+        serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(&text)).map_err(flaw)?;
     input.draft(currency).map_err(ProductError::Invalid)
+}
+
+/// What is wrong with a field. One that may not be taken away is missing, and named all the same.
+fn flaw(error: serde_path_to_error::Error<serde_json::Error>) -> ProductError {
+    let text = error.inner().to_string();
+    let detail = text.split(" at line ").next().unwrap_or_default();
+    let missing = detail.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+    let path = error.path().to_string();
+    let path = missing.unwrap_or(&path).replace('.', "/");
+    let pointer = format!("/{}", path.replace(['[', ']'], ""));
+    ProductError::Invalid(vec![Flaw::new(pointer.trim_end_matches("/?"), detail)])
 }
