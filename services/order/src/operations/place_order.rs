@@ -6,7 +6,7 @@
 use cartwright_contracts::{Freeze, FreezeRefused, FrozenCart, LineQuantity, OrderCreated, PeerError, PricedCart};
 use cartwright_runtime::Time;
 use cartwright_store::{Changes, Decision, KeyReused, Lane, Request, Store, change};
-use cartwright_vocabulary::{Address, DecimalText, Email, OrderId, UserId};
+use cartwright_vocabulary::{Address, DecimalText, Email, MoneyError, OrderId, UserId};
 
 use super::quote_cart::quote_lines;
 use super::{Destination, quote_cart};
@@ -188,11 +188,18 @@ fn quantities(order: &Order) -> Vec<LineQuantity> {
 }
 
 fn as_expected(placing: &Placing, quote: &Quote) -> Result<(), OrderError> {
-    match &placing.expected_total {
-        Some(expected) if expected.in_currency(quote.currency) != Ok(quote.totals.total) => {
-            Err(OrderError::PriceChanged { quote: Box::new(quote.clone()) })
-        }
-        Some(_) | None => Ok(()),
+    let Some(expected) = &placing.expected_total else { return Ok(()) };
+    match expected.in_currency(quote.currency) {
+        Ok(expected) if expected == quote.totals.total => Ok(()),
+        Err(error @ MoneyError::NotDecimal) => Err(OrderError::invalid("/expectedTotal", error)),
+        Ok(_)
+        | Err(
+            MoneyError::TooManyDigits(_)
+            | MoneyError::Overflow
+            | MoneyError::CurrencyMismatch { .. }
+            | MoneyError::NothingToAllocateTo
+            | MoneyError::UnknownCurrency,
+        ) => Err(OrderError::PriceChanged { quote: Box::new(quote.clone()) }),
     }
 }
 
