@@ -20,7 +20,7 @@ pub struct EventStream {
 impl EventStream {
     /// The events of a response's body.
     pub fn new(body: Body) -> Self {
-        let chunks = body.into_data_stream().filter_map(|chunk| async move { chunk.ok() });
+        let chunks = body.into_data_stream().fuse().filter_map(|chunk| async move { chunk.ok() });
         Self { chunks: chunks.boxed(), text: String::new() }
     }
 
