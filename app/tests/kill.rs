@@ -30,6 +30,24 @@ const DIES_EARLY: usize = 5;
 /// One line of a cart takes 999 units; a careless shopper is somebody else before that.
 const CARELESS_ADDS: u64 = 900;
 
+const VISA: &str = "pm_card_visa";
+const DECLINED: &str = "pm_card_chargeDeclined";
+/// What orders are paid with, each as often as it stands here. The last two leave the shop to ask what became of them.
+const CARDS: [&str; 12] = [
+    VISA,
+    VISA,
+    VISA,
+    VISA,
+    VISA,
+    VISA,
+    VISA,
+    VISA,
+    DECLINED,
+    DECLINED,
+    "pm_sandbox_timeoutAfterCharge",
+    "pm_sandbox_answersLate",
+];
+
 /// Units by product.
 type Goods = BTreeMap<String, u64>;
 
@@ -63,7 +81,7 @@ async fn outlives(kills: usize) {
     let everyone: Vec<&Known> = shoppers.iter().chain(careless.iter().flatten()).collect();
     let placed: usize = shoppers.iter().map(|it| it.orders.len()).sum();
     println!("{kills} kills, seed {seed}: {placed} orders, {} carts", everyone.len());
-    assert!(placed >= kills, "too little was done between the kills: {placed} orders");
+    assert!(placed >= kills / 4, "too little was done between the kills: {placed} orders");
     street.comes_to_rest(&shoppers).await;
     for known in everyone {
         known.is_what_the_shop_knows().await;
@@ -328,19 +346,18 @@ impl<'a> Shopper<'a> {
         self.known.fits(&answer["cart"]);
     }
 
-    /// Orders the cart. Some cards are declined at first, some shoppers think better of it.
+    /// Orders the cart. One that was declined is paid with another card; some shoppers think better of it.
     async fn order(&mut self) {
-        let declined = self.street.one_of(5) == 0;
-        let body = order_body(if declined { "pm_card_chargeDeclined" } else { "pm_card_visa" });
-        let answer = self.insist("/order/create-order", &body).await;
+        let card = CARDS[self.street.one_of(CARDS.len())];
+        let answer = self.insist("/order/create-order", &order_body(card)).await;
         assert!([201, 202].contains(&answer.status), "{answer:?}");
         let (id, number) = (text(&answer.body["_id"]), text(&answer.body["orderNumber"]));
         assert_eq!(goods(&answer.body), self.known.cart, "the order is of another cart: {}", answer.body);
         let bought = Bought { number, goods: std::mem::take(&mut self.known.cart), cancelled: false };
         assert!(self.known.orders.insert(id.clone(), bought).is_none(), "{id} was made of two carts");
-        if declined {
+        if card == DECLINED {
             self.stands(&id, "awaiting_payment").await;
-            let body = json!({"orderId": id, "paymentMethod": "pm_card_visa"});
+            let body = json!({"orderId": id, "paymentMethod": VISA});
             self.insist("/payment/process-payment", &body).await.expect(201);
         }
         self.stands(&id, "confirmed").await;
