@@ -91,7 +91,8 @@ impl SqliteBackend {
         Ok(opened)
     }
 
-    /// Opens the file for reading only, beside a shop that may be running. Collections that it lacks are empty.
+    /// Opens the file for reading only, beside a shop that may be running. Everything is read as it is at this moment,
+    /// whatever is written meanwhile. Collections that it lacks are empty.
     ///
     /// # Errors
     /// A sentence that says how to mend it: see [`OpenError`].

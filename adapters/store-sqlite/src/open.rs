@@ -130,6 +130,8 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened, OpenError> 
 pub(crate) fn open_read_only(path: &Path) -> Result<Vec<Connection>, OpenError> {
     let sqlite = |error: rusqlite::Error| refused(path, &error);
     let connection = reader(path).map_err(sqlite)?;
+    // The first read within a transaction fixes what all later ones see.
+    connection.execute_batch("BEGIN").map_err(sqlite)?;
     let (application, schema) = marks(&connection).map_err(sqlite)?;
     known(path, application, schema)?;
     Ok(vec![connection])

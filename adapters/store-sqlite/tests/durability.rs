@@ -231,6 +231,21 @@ async fn a_file_that_is_only_read_is_not_written() {
     assert_eq!(backend.get(strangers, "1").await.unwrap(), None);
 }
 
+#[tokio::test]
+async fn what_is_only_read_stands_still_while_others_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shop.db");
+    filled(&path, 3).await;
+    let writing = store(&open(&path).unwrap()).await;
+
+    let reading = Arc::new(SqliteBackend::open_read_only(&path, Clock::system()).unwrap());
+    writing.commit(sending(3)).await.unwrap();
+    let reading = store(&reading).await;
+
+    assert_eq!(numbers(&reading).await, [0, 1, 2]);
+    assert_eq!(numbers(&writing).await, [0, 1, 2, 3]);
+}
+
 /// Why a closed file is not opened after `harm`.
 async fn refusal(harm: impl FnOnce(&Path)) -> String {
     let folder = tempfile::tempdir().unwrap();
