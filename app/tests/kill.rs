@@ -56,6 +56,7 @@ async fn what_was_acknowledged_outlives_fifty_kills() {
     outlives(kills(50)).await;
 }
 
+/// `CARTWRIGHT_KILLS` is how many.
 #[tokio::test]
 #[ignore = "takes half an hour; `cargo xtask prove` runs it"]
 async fn prove_a_thousand_kills() {
