@@ -3,7 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use cartwright_runtime::Tasks;
+use cartwright_store::{Document, Store};
 use tokio::sync::watch;
+
+/// Written keys that may wait to be hinted; more are dropped, as hints may be.
+const WRITTEN: usize = 4096;
 
 /// Hints by topic. Cheap to clone. A hint nobody waits for is gone; several may arrive as one.
 #[derive(Clone, Default)]
@@ -20,6 +25,17 @@ impl Broadcast {
         let topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = topics.get(topic) {
             sender.send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+
+    /// Hints the key of each `D` that this process writes to `store`, until the program stops.
+    pub async fn hint_writes<D: Document>(self, store: Store, tasks: Tasks) {
+        let mut written = store.watch::<D>(WRITTEN);
+        loop {
+            tokio::select! {
+                () = tasks.stopped() => return,
+                Some(key) = written.recv() => self.hint(&key),
+            }
         }
     }
 

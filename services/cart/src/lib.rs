@@ -80,16 +80,7 @@ pub fn service(store: Store, peers: Peers, currency: Currency) -> Service {
         ],
         jobs: vec![
             Job::running("announce changed carts", move |tasks| {
-                let shop = announcing.clone();
-                async move {
-                    let mut written = shop.store.watch::<Cart>(4096);
-                    loop {
-                        tokio::select! {
-                            () = tasks.stopped() => return,
-                            Some(user) = written.recv() => shop.broadcast.hint(&user),
-                        }
-                    }
-                }
+                announcing.broadcast.clone().hint_writes::<Cart>(announcing.store.clone(), tasks)
             }),
             Job::every(SETTLE_EVERY, store.clock().clone(), "settle old freezes", move || {
                 let shop = settling.clone();

@@ -106,16 +106,7 @@ pub fn service(store: Store, carts: Arc<dyn Carts>, users: Arc<dyn Users>, setti
         ],
         jobs: vec![
             Job::running("announce changed orders", move |tasks| {
-                let desk = announcing.clone();
-                async move {
-                    let mut written = desk.store.watch::<Order>(4096);
-                    loop {
-                        tokio::select! {
-                            () = tasks.stopped() => return,
-                            Some(order) = written.recv() => desk.broadcast.hint(&order),
-                        }
-                    }
-                }
+                announcing.broadcast.clone().hint_writes::<Order>(announcing.store.clone(), tasks)
             }),
             Job::every(DEADLINES_EVERY, store.clock().clone(), "cancel orders past their deadline", move || {
                 let desk = expiring.clone();

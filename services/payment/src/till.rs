@@ -40,13 +40,7 @@ impl Till {
 
     /// Tells waiters of each payment that this process writes, until the program stops.
     pub(crate) async fn pass_hints_on(self, tasks: Tasks) {
-        let mut written = self.store.watch::<Payment>(1024);
-        loop {
-            tokio::select! {
-                () = tasks.stopped() => return,
-                Some(key) = written.recv() => self.hints.hint(&key),
-            }
-        }
+        self.hints.hint_writes::<Payment>(self.store, tasks).await;
     }
 
     /// The payment of `order` once `settled` holds for it, or as it is when that takes too long.
