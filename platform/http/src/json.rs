@@ -67,7 +67,7 @@ fn unread(rejection: &BytesRejection) -> Problem {
     }
 }
 
-/// Parses one JSON value of type `T` and nothing after it.
+/// Parses one JSON object of type `T` and nothing after it.
 ///
 /// # Errors
 /// 400 `invalid_json` where it is no JSON, 400 `invalid_input` with a pointer where it is not a `T`.
@@ -79,6 +79,11 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     // Texts that are passed over would not be looked at.
     let body = std::str::from_utf8(body)
         .map_err(|_| Problem::bad_request("invalid_json", "The body is not UTF-8.").with_error("", "not UTF-8"))?;
+    // Serde would take the fields of an object by their places, which nobody means.
+    if body.trim_start().starts_with('[') {
+        let _: serde::de::IgnoredAny = serde_json::from_str(body).map_err(|error| refused("", &error))?;
+        return Err(Problem::invalid("", "invalid type: list, expected an object"));
+    }
     let mut deserializer = serde_json::Deserializer::from_str(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer(error.path());
@@ -203,6 +208,13 @@ mod tests {
     fn a_body_that_is_not_utf_8_is_refused_even_where_nobody_reads_it() {
         let problem = parse::<Add>(b"{\"items\": [], \"note\": \"\xe9\"}").unwrap_err();
         assert_eq!(problem.code, "invalid_json");
+    }
+
+    #[test]
+    fn a_list_is_no_object_even_where_its_items_would_fit() {
+        assert_eq!(problem(r#" [[{"quantity": 2}]]"#).code, "invalid_input");
+        assert_eq!(problem(r#"[[], []]"#).code, "invalid_input");
+        assert_eq!(problem(r#"[[{"quantity": 2}"#).code, "invalid_json");
     }
 
     #[test]
