@@ -92,7 +92,7 @@ async fn what_is_no_address_no_text_or_missing_is_refused_with_a_pointer_and_no_
         (json!({ "email": "ada", "password": PASSWORD }), "/email"),
         (json!({ "email": "ada@example.com", "password": 72_616_263_545_i64 }), "/password"),
         (json!({ "email": "ada@example.com", "password": PASSWORD, "name": "A\u{7}da" }), "/name"),
-        (json!({ "email": "ada@example.com" }), ""),
+        (json!({ "email": "ada@example.com" }), "/password"),
     ] {
         let refused = desk.post("/register", body).await.problem(400, "invalid_input");
         assert_eq!(refused.body["errors"][0]["pointer"], pointer);
