@@ -67,7 +67,8 @@ impl From<CartError> for Problem {
     fn from(error: CartError) -> Self {
         match &error {
             CartError::UnknownProduct { pointer, .. } => {
-                Self::not_found("product_unknown", &error).with_error(pointer, "no such product is on sale")
+                Self::not_found("product_unknown", "No product with this id is on sale.")
+                    .with_error(pointer, "no such product is on sale")
             }
             CartError::Contents { refused: ContentsRefused::NotInCart, .. } => {
                 Self::not_found("item_not_in_cart", &error)
