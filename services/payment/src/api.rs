@@ -84,7 +84,14 @@ async fn post_process_payment(
 #[serde(rename_all = "camelCase")]
 struct WhichPayment {
     /// The attempt's id.
-    payment_id: PaymentId,
+    payment_id: String,
+}
+
+impl WhichPayment {
+    /// Ids are opaque to callers: a text that cannot be one names no payment.
+    fn id(&self) -> Result<PaymentId, PaymentError> {
+        self.payment_id.parse().map_err(|_| PaymentError::UnknownPayment)
+    }
 }
 
 /// Asks the provider where an attempt stands, now.
@@ -98,7 +105,7 @@ async fn post_validate_payment(
     State(till): State<Till>,
     Command { caller, body, .. }: Command<WhichPayment>,
 ) -> Result<Response, Problem> {
-    shown(validate_payment(&till, &caller, body.payment_id).await)
+    shown(validate_payment(&till, &caller, body.id()?).await)
 }
 
 /// Takes the money of a confirmed order, also where that failed before. For admins and services.
@@ -113,7 +120,7 @@ async fn post_capture_payment(
     Command { caller, body, .. }: Command<WhichPayment>,
 ) -> Result<Response, Problem> {
     caller.must_be_staff()?;
-    shown(capture_payment(&till, &caller, body.payment_id).await)
+    shown(capture_payment(&till, &caller, body.id()?).await)
 }
 
 /// Gives up an attempt that waits for its shopper, or lets go of a cancelled order's money. For admins and services.
@@ -128,7 +135,7 @@ async fn post_void_payment(
     Command { caller, body, .. }: Command<WhichPayment>,
 ) -> Result<Response, Problem> {
     caller.must_be_staff()?;
-    shown(void_payment(&till, &caller, body.payment_id).await)
+    shown(void_payment(&till, &caller, body.id()?).await)
 }
 
 /// Gives captured money back, some or all of it. For admins.
@@ -150,7 +157,7 @@ async fn post_refund_payment(State(till): State<Till>, command: Command<RefundPa
 #[into_params(parameter_in = Query)]
 struct OfOrder {
     /// The order.
-    order_id: OrderId,
+    order_id: String,
 }
 
 /// Every attempt and refund of an order, oldest first.
@@ -164,8 +171,9 @@ async fn get_transactions(
     caller: Caller,
     query: Result<Query<OfOrder>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Page<TransactionView>>, Problem> {
-    let Query(OfOrder { order_id }) = query.map_err(|rejection| Problem::invalid("orderId", rejection.body_text()))?;
-    let payment = seen(&till, &caller, order_id).await?.ok_or(PaymentError::UnknownOrder)?;
+    let Query(OfOrder { order_id }) = query.map_err(|_| Problem::invalid("orderId", "the order, once"))?;
+    let order: OrderId = order_id.parse().map_err(|_| PaymentError::UnknownOrder)?;
+    let payment = seen(&till, &caller, order).await?.ok_or(PaymentError::UnknownOrder)?;
     Ok(Json(Page { items: transactions(&payment), next_cursor: None }))
 }
 

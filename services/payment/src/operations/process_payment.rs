@@ -18,7 +18,7 @@ use crate::views::PaymentView;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ProcessPayment {
     /// The order to pay.
-    pub(crate) order_id: OrderId,
+    pub(crate) order_id: String,
     /// The provider's token for how it is paid; never a card number.
     #[schema(example = "pm_card_visa", min_length = 1, max_length = 255)]
     pub(crate) payment_method: String,
@@ -33,31 +33,33 @@ pub(crate) async fn process_payment(
     if !(1..=255).contains(&wanted.payment_method.len()) {
         return Err(PaymentError::invalid("/paymentMethod", "1 to 255 characters"));
     }
+    // Ids are opaque to callers: a text that cannot be one names no order.
+    let order: OrderId = wanted.order_id.parse().map_err(|_| PaymentError::UnknownOrder)?;
     let begun: Answer<PaymentId> =
-        execute(&till.store, &command.request, lane(wanted.order_id), |view| begin(till, &command, view)).await?;
-    let payment = till.outcome(wanted.order_id, |payment| !is_processing(payment, begun.reply)).await?;
+        execute(&till.store, &command.request, lane(order), |view| begin(till, &command, order, view)).await?;
+    let payment = till.outcome(order, |payment| !is_processing(payment, begun.reply)).await?;
     Ok(Answer { reply: PaymentView::of(&payment, begun.reply), replayed: begun.replayed })
 }
 
 async fn begin(
     till: &Till,
     command: &Command<ProcessPayment>,
+    order: OrderId,
     view: Store,
 ) -> Result<Decision<PaymentId>, PaymentError> {
-    let ProcessPayment { order_id: order, payment_method } = &command.body;
-    let payable = till.orders.payable(*order).await?.filter(|payable| may_see(&command.caller, payable.user));
+    let payable = till.orders.payable(order).await?.filter(|payable| may_see(&command.caller, payable.user));
     let payable = payable.ok_or(PaymentError::UnknownOrder)?;
-    let (mut payment, revision) = match payment_for(&view, *order).await? {
+    let (mut payment, revision) = match payment_for(&view, order).await? {
         Some(stored) => (stored.doc, Some(stored.revision)),
-        None => (Payment::new(*order, payable.user, view.clock().now()), None),
+        None => (Payment::new(order, payable.user, view.clock().now()), None),
     };
     let (id, now) = (PaymentId::new(view.ids().uuid()), view.clock().now());
-    payment.begin(id, payable.amount, payment_method.clone(), now)?;
+    payment.begin(id, payable.amount, command.body.payment_method.clone(), now)?;
     if !payable.awaiting_payment {
         return Err(CannotPay::NotWanted.into());
     }
     wake(&mut payment, &view);
-    let place = AttemptPlace { payment: id, order: *order };
+    let place = AttemptPlace { payment: id, order };
     Ok(Decision::new(Changes::new().save(&payment, revision).insert(&place), id))
 }
 

@@ -17,7 +17,7 @@ use crate::views::RefundView;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RefundPayment {
     /// The attempt whose money was taken.
-    pub(crate) payment_id: PaymentId,
+    pub(crate) payment_id: String,
     /// How much goes back, in the payment's currency; all that is left where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) amount: Option<DecimalText>,
@@ -35,17 +35,24 @@ pub(crate) async fn refund_payment(
     if !(1..=500).contains(&wanted.reason.chars().count()) {
         return Err(PaymentError::invalid("/reason", "1 to 500 characters"));
     }
-    let order = till.located(&command.caller, wanted.payment_id).await?.doc.order;
+    // Ids are opaque to callers: a text that cannot be one names no payment.
+    let payment: PaymentId = wanted.payment_id.parse().map_err(|_| PaymentError::UnknownPayment)?;
+    let order = till.located(&command.caller, payment).await?.doc.order;
     let begun: Answer<RefundId> =
-        execute(&till.store, &command.request, lane(order), |view| begin(view, order, wanted)).await?;
+        execute(&till.store, &command.request, lane(order), |view| begin(view, order, payment, wanted)).await?;
     let is_pending = |refund: &Refund| refund.state == RefundState::Pending;
     let payment = till.outcome(order, |payment| !payment.refund(begun.reply).is_some_and(is_pending)).await?;
     Ok(Answer { reply: payment.refund(begun.reply).map(RefundView::from), replayed: begun.replayed })
 }
 
-async fn begin(view: Store, order: OrderId, wanted: &RefundPayment) -> Result<Decision<RefundId>, PaymentError> {
+async fn begin(
+    view: Store,
+    order: OrderId,
+    payment: PaymentId,
+    wanted: &RefundPayment,
+) -> Result<Decision<RefundId>, PaymentError> {
     let mut stored = payment_for(&view, order).await?.ok_or(PaymentError::UnknownPayment)?;
-    let amount = amount(&stored.doc, wanted)?;
+    let amount = amount(&stored.doc, payment, wanted)?;
     let (id, now) = (RefundId::new(view.ids().uuid()), view.clock().now());
     stored.doc.refunds.push(Refund {
         id,
@@ -61,8 +68,8 @@ async fn begin(view: Store, order: OrderId, wanted: &RefundPayment) -> Result<De
 }
 
 /// What goes back: what was asked for, where that much is left.
-fn amount(payment: &Payment, wanted: &RefundPayment) -> Result<Money, PaymentError> {
-    let is_the_one = payment.funded().is_some_and(|attempt| attempt.payment == wanted.payment_id);
+fn amount(payment: &Payment, id: PaymentId, wanted: &RefundPayment) -> Result<Money, PaymentError> {
+    let is_the_one = payment.funded().is_some_and(|attempt| attempt.payment == id);
     let left = payment.refundable().filter(|_| is_the_one).ok_or(PaymentError::NothingCaptured)?;
     let asked = match &wanted.amount {
         Some(text) => text.in_currency(left.currency()).map_err(|error| PaymentError::invalid("/amount", error))?,
