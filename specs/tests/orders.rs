@@ -470,7 +470,7 @@ async fn money_goes_back_in_parts_and_never_more_than_was_taken() {
 }
 
 #[tokio::test]
-async fn there_is_no_receipt_for_what_was_not_paid() {
+async fn there_is_no_receipt_for_what_was_not_paid_and_nothing_behind_an_id_that_is_none() {
     let shop = TestShop::new().await;
     let (ada, _) = with_cart(&shop).await;
     let order = id(&ada.order("pm_card_chargeDeclined").await.expect(201));
@@ -478,5 +478,11 @@ async fn there_is_no_receipt_for_what_was_not_paid() {
     shop.get("/payment/receipts/nonsense", &ada.token).await.refused(404, "receipt_not_found");
     for path in ["/order/nonsense", "/order/order-status/nonsense", "/order/events/nonsense"] {
         shop.get(path, &ada.token).await.refused(404, "order_unknown");
+    }
+    shop.get("/payment/transactions?orderId=nonsense", &ada.token).await.refused(404, "order_not_found");
+    pay(&shop, &ada, "nonsense", "pm_card_visa").await.refused(404, "order_not_found");
+    let unknown = json!({"paymentId": "nonsense", "reason": "none"});
+    for (path, token) in [("/payment/validate-payment", &*ada.token), ("/payment/refund-payment", shop.admin())] {
+        shop.post(path, token, unknown.clone()).await.refused(404, "payment_not_found");
     }
 }

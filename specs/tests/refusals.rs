@@ -199,6 +199,12 @@ async fn a_field_of_the_wrong_type_is_named_and_changes_nothing() {
     let before = everything_of(&shop, &ada).await;
 
     for (route, body) in taken_bodies(&product, &ada) {
+        // The fields of an object by their places are no object.
+        let places = json!([[product], [product, 3], [product, 3, null], [product, 3, null, null, null, null]]);
+        for wrong in places.as_array().unwrap() {
+            let reply = shop.call(route.0.clone(), route.1, &ada.token, Some(wrong.clone())).await;
+            problem(reply, 400, "invalid_input");
+        }
         for wrong in ["[]", "[[]]", "\"text\"", "5", "true", "null"] {
             problem(raw_json(&shop, route.clone(), &ada.token, wrong).await, 400, "invalid_input");
         }
