@@ -8,6 +8,7 @@ use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use cartwright_bus::Hints;
 use cartwright_http::{Caller, Command, IdempotencyKey, Json, Problem, answer, etag, if_match};
 use cartwright_store::Answer;
 use cartwright_vocabulary::{DecimalText, Quantity, UserId};
@@ -19,9 +20,13 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::documents::cart_of;
 use crate::domain::CartView;
 use crate::operations::{Edit, Item, edit_cart, show_cart};
 use crate::{CartError, Shop};
+
+/// How often a listener's cart is looked at where no hint comes.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 pub(crate) fn routes(shop: Shop) -> OpenApiRouter {
     OpenApiRouter::new()
@@ -246,10 +251,11 @@ async fn events(State(shop): State<Shop>, caller: Caller, Path(user): Path<Strin
 
 fn carts(shop: Shop, user: UserId) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
     let hints = shop.broadcast.listen(user.to_string());
-    stream::unfold((shop, hints, true), move |(shop, mut hints, first)| async move {
-        if !first {
-            hints.next().await;
+    stream::unfold((shop, hints, None), move |(shop, mut hints, told)| async move {
+        if let Some(version) = told {
+            change_of(&shop, user, version, &mut hints).await;
         }
+        let version = version_of(&shop, user).await;
         let event = match show_cart(&shop, user).await {
             Ok(cart) => Event::default().event("cart").id(cart.version.to_string()).json_data(&cart),
             Err(error) => {
@@ -257,8 +263,26 @@ fn carts(shop: Shop, user: UserId) -> impl Stream<Item = Result<Event, Infallibl
                 Ok(Event::default().comment("the cart cannot be shown at the moment"))
             }
         };
-        Some((Ok(event.unwrap_or_default()), (shop, hints, false)))
+        Some((Ok(event.unwrap_or_default()), (shop, hints, Some(version))))
     })
+}
+
+/// Waits for a hint, or for a version that is not `told`: hints get lost, and another process gives none.
+async fn change_of(shop: &Shop, user: UserId, told: Option<u64>, hints: &mut Hints) {
+    loop {
+        tokio::select! {
+            () = hints.next() => return,
+            () = shop.store.clock().pause(LOOK_AGAIN) => {}
+        }
+        if version_of(shop, user).await != told {
+            return;
+        }
+    }
+}
+
+/// The version of the cart; `None` where there is none, or the store does not say.
+async fn version_of(shop: &Shop, user: UserId) -> Option<u64> {
+    cart_of(&shop.store, user).await.ok().flatten().map(|stored| stored.doc.version)
 }
 
 fn changed(answered: Answer<Box<RawValue>>) -> Response {

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use cartwright_bus::Hints;
 use cartwright_contracts::{CancelReason, OrderItem};
 use cartwright_http::{Caller, Command, IdempotencyKey, Json, Page, PageQuery, Problem, Role, answer, etag};
 use cartwright_pricing::TaxLine;
@@ -26,6 +27,8 @@ use crate::{Desk, OrderError};
 
 /// How long create-order waits for the end of the order, by default and at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// How often a listener's order is looked at where no hint comes.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 pub(crate) fn routes(desk: Desk) -> OpenApiRouter {
     OpenApiRouter::new()
@@ -350,16 +353,27 @@ async fn events(State(desk): State<Desk>, caller: Caller, Path(id): Path<String>
 
 fn states(desk: Desk, id: OrderId) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
     let hints = desk.broadcast.listen(id.to_string());
-    stream::unfold(Some((desk, hints, true)), move |state| async move {
-        let (desk, mut hints, first) = state?;
-        if !first {
-            hints.next().await;
-        }
-        let order = order(&desk.store, id).await.ok().flatten()?.doc;
+    stream::unfold(Some((desk, hints, None)), move |state| async move {
+        let (desk, mut hints, told) = state?;
+        let order = order_after(&desk, id, told, &mut hints).await?;
         let event = Event::default().event("order").id(order.version.to_string()).json_data(StatusView::from(&order));
         let open = order.stage.is_open();
-        Some((Ok(event.unwrap_or_default()), open.then_some((desk, hints, false))))
+        Some((Ok(event.unwrap_or_default()), open.then_some((desk, hints, Some(order.version)))))
     })
+}
+
+/// The order once it is another version than `told`. Hints get lost, and another process gives none.
+async fn order_after(desk: &Desk, id: OrderId, told: Option<u64>, hints: &mut Hints) -> Option<Order> {
+    loop {
+        let order = order(&desk.store, id).await.ok().flatten()?.doc;
+        if told != Some(order.version) {
+            return Some(order);
+        }
+        tokio::select! {
+            () = hints.next() => {}
+            () = desk.store.clock().pause(LOOK_AGAIN) => {}
+        }
+    }
 }
 
 /// Cancels an order before it is shipped: the money goes back, the stock too.
