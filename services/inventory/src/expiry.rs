@@ -27,14 +27,14 @@ enum Verdict {
     Keep,
 }
 
-/// One round over all holds whose time is over.
+/// One round over all holds whose time is over. One that cannot be ended waits for the next round and keeps no other waiting.
 ///
 /// # Errors
-/// When the store does not answer.
+/// When the store does not answer, or what kept a hold from ending.
 pub(crate) async fn look_after_holds(store: &Store, orders: &Arc<dyn Orders>) -> Result<(), StoreError> {
     let now = store.clock().now();
     let mut order_answers = true;
-    let mut last: Option<Reservation> = None;
+    let (mut last, mut kept): (Option<Reservation>, Result<(), StoreError>) = (None, Ok(()));
     for _ in 0..PAGES {
         let due = overdue(store, now);
         let due = match &last {
@@ -52,12 +52,12 @@ pub(crate) async fn look_after_holds(store: &Store, orders: &Arc<dyn Orders>) ->
                 }),
                 MadeBy::Order => Verdict::Keep,
             };
-            settle(store, &hold.doc, verdict).await?;
+            kept = settle(store, &hold.doc, verdict).await.and(kept);
         }
         let Some(end) = page.into_iter().nth(PAGE - 1) else { break };
         last = Some(end.doc);
     }
-    Ok(())
+    kept
 }
 
 async fn ask(orders: &Arc<dyn Orders>, order: &str) -> Result<Verdict, cartwright_contracts::PeerError> {
