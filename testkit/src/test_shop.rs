@@ -333,7 +333,9 @@ impl TestShop {
     pub async fn verify(&self) -> Report {
         let ledger = read_ledger(&self.folder().join(LEDGER_FILE)).expect("the ledger can be read");
         let backend = self.shop.backend();
-        verify(self.shop.stores(), &**backend, self.clock.now(), Some(ledger)).await.expect("the stores can be read")
+        verify(self.shop.stores(), &**backend, Some(self.clock.now()), Some(ledger))
+            .await
+            .expect("the stores can be read")
     }
 
     /// Runs the shop until it is at rest, letting time pass where it waits for it, and checks every invariant.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use cartwright::control::RemoteOperator;
 use cartwright::settings::Settings;
 use cartwright::shop::Stores;
 use cartwright::verify::{Report, verify};
-use cartwright_payment_sandbox::read_ledger;
+use cartwright_payment_sandbox::{LedgerEntry, read_ledger};
 use cartwright_runtime::{Clock, Ids};
 use cartwright_store::Database;
 use cartwright_store_sqlite::SqliteBackend;
@@ -51,14 +52,23 @@ impl Verify {
 async fn checked(settings: &Settings) -> Result<(Report, Vec<String>)> {
     let file = settings.store_file();
     let clock = Clock::system();
+    let is_running = RemoteOperator::new(settings.control_socket()).is_there().await;
+    let ledger = ledger_of(settings)?;
     let backend = Arc::new(SqliteBackend::open_read_only(&file, clock.clone())?);
+    let now = is_running.then(|| clock.now());
     let engine: Arc<dyn cartwright_store::Backend> = Arc::<SqliteBackend>::clone(&backend);
     let database = Database::new(engine, clock.clone(), Ids::random(clock.clone()));
     let stores = Stores::open(&database, &settings.services()).await.context("the store is not one of a shop")?;
-    let ledger = settings.sandbox_ledger();
-    let ledger = if ledger.exists() { Some(read_ledger(&ledger)?) } else { None };
-    let report = verify(&stores, backend.as_ref(), clock.now(), ledger).await?;
+    // What the provider noted meanwhile is not in the moment of the store that is read.
+    let ledger = ledger_of(settings)?.filter(|now| Some(now) == ledger.as_ref());
+    let report = verify(&stores, backend.as_ref(), now, ledger).await?;
     Ok((report, backend.complaints()?))
+}
+
+/// The sandbox provider's ledger, where there is one.
+fn ledger_of(settings: &Settings) -> Result<Option<Vec<LedgerEntry>>> {
+    let file = settings.sandbox_ledger();
+    Ok(if file.exists() { Some(read_ledger(&file)?) } else { None })
 }
 
 fn told(report: &Report, complaints: &[String]) -> String {

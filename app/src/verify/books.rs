@@ -1,6 +1,6 @@
 //! I9 to I12 and I18: sold and paid, or released and unpaid; and the provider remembers the same as we do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use cartwright_order::documents::Order;
 use cartwright_order::domain::Stage;
@@ -19,10 +19,6 @@ pub(super) fn check(books: &Books, findings: &mut Findings) {
     }
 }
 
-fn payment_of(books: &Books, order: OrderId) -> Option<&Payment> {
-    books.payments.iter().find(|payment| payment.order == order)
-}
-
 fn funded(payment: &Payment) -> Vec<&Attempt> {
     payment.attempts.iter().filter(|attempt| attempt.state.has_money()).collect()
 }
@@ -33,32 +29,38 @@ fn confirmed_orders_are_paid(books: &Books, findings: &mut Findings) {
     for payment in &books.payments {
         findings.expect(funded(payment).len() <= 1, || "more than one attempt has money".to_owned(), &[payment]);
     }
+    let payments = books.payments_by_order();
     for order in books.orders.iter().filter(|order| order.stage == Stage::Confirmed) {
-        let payment = payment_of(books, order.id);
+        let payment = payments.get(&order.id);
         let paid =
             payment.is_some_and(|payment| funded(payment).len() == 1 && payment.amount == Some(order.totals.total));
         findings.expect(paid, || "it is confirmed and not paid".to_owned(), &[order, &payment]);
     }
 }
 
-/// I10 and I18: at rest, what was sold is captured, and what was not sold keeps no money.
+/// I10 and I18: at rest, what was sold is captured, what was not sold keeps no money, and an order that still waits has none.
 fn no_money_without_a_sale(books: &Books, findings: &mut Findings) {
     findings.begin("I10");
+    let payments = books.payments_by_order();
     for order in &books.orders {
-        let payment = payment_of(books, order.id);
+        let payment = payments.get(&order.id).copied();
         let settled = match (&order.stage, payment) {
             (Stage::Confirmed, Some(payment)) => captured_in_full(order, payment),
             (Stage::Confirmed, None) => false,
             (Stage::Cancelled { .. }, Some(payment)) => nothing_kept(payment),
+            (Stage::HoldingStock | Stage::HoldingMoney | Stage::AwaitingPayment { .. }, Some(payment)) => {
+                funded(payment).is_empty()
+            }
             (
                 Stage::Cancelled { .. } | Stage::HoldingStock | Stage::HoldingMoney | Stage::AwaitingPayment { .. },
-                _,
+                None,
             ) => true,
         };
         findings.expect(settled, || "order and money do not agree".to_owned(), &[order, &payment]);
     }
+    let orders = books.orders_by_id();
     for payment in &books.payments {
-        let known = books.orders.iter().any(|order| order.id == payment.order);
+        let known = orders.contains_key(&payment.order);
         findings.expect(known, || "it is for no order".to_owned(), &[payment]);
     }
 }
@@ -86,8 +88,18 @@ fn journal_agrees(books: &Books, findings: &mut Findings) {
             &[entry],
         );
     }
+    let mut by_order: HashMap<OrderId, Vec<&JournalEntry>> = HashMap::new();
+    for entry in &books.journal {
+        by_order.entry(entry.order).or_default().push(entry);
+    }
     for payment in &books.payments {
-        let entries: Vec<&JournalEntry> = books.journal.iter().filter(|entry| entry.order == payment.order).collect();
+        let entries = by_order.remove(&payment.order).unwrap_or_default();
+        let currency = payment.amount.map(Money::currency);
+        findings.expect(
+            entries.iter().all(|entry| Some(entry.amount.currency()) == currency),
+            || "the journal counts it in another currency".to_owned(),
+            &[payment],
+        );
         let sum = |refunds: bool| -> i64 {
             let wanted = entries.iter().filter(|entry| matches!(entry.cause, Cause::Refund { .. }) == refunds);
             wanted.map(|entry| entry.amount.minor()).sum()
@@ -96,6 +108,9 @@ fn journal_agrees(books: &Books, findings: &mut Findings) {
         let back = payment.refunded().map_or(0, Money::minor);
         let what = || format!("the journal says {} taken and {} back", sum(false), sum(true));
         findings.expect(sum(false) == taken && sum(true) == back, what, &[payment]);
+    }
+    for entry in by_order.values().flatten() {
+        findings.add("no payment moved this money", &[*entry]);
     }
 }
 
@@ -129,7 +144,7 @@ fn provider_agrees(books: &Books, findings: &mut Findings) {
 /// A charge as the provider remembers it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Charge {
-    held: bool,
+    held_minor: i64,
     captured_minor: i64,
     refunded_minor: i64,
 }
@@ -141,10 +156,10 @@ fn charges(ledger: &[LedgerEntry]) -> BTreeMap<String, Charge> {
         let charge = charges.entry(entry.key.to_string()).or_default();
         match &entry.effect {
             Effect::Pending { .. } | Effect::ActionRequired { .. } => {}
-            Effect::Authorised { .. } => charge.held = true,
-            Effect::Declined { .. } | Effect::Voided => charge.held = false,
+            Effect::Authorised { amount, .. } => charge.held_minor = amount.minor(),
+            Effect::Declined { .. } | Effect::Voided => charge.held_minor = 0,
             Effect::Captured { amount } => {
-                charge.held = false;
+                charge.held_minor = 0;
                 charge.captured_minor += amount.minor();
             }
             Effect::Refunded { amount, .. } => charge.refunded_minor += amount.minor(),
@@ -161,11 +176,16 @@ fn same(payment: &Payment, attempt: &Attempt, charge: Option<&Charge>) -> bool {
     } else {
         0
     };
+    let wanted = payment.amount.map_or(0, Money::minor);
     match charge {
         None => !attempt.state.has_money(),
         Some(charge) => {
-            let holds = attempt.state == AttemptState::Authorized;
-            charge.held == holds && charge.captured_minor == taken_here && charge.refunded_minor == back_here
+            // What the shopper approved a moment ago is asked for soon.
+            let approved = attempt.state.is_open() && charge.held_minor == wanted;
+            let held_here = if attempt.state == AttemptState::Authorized { wanted } else { 0 };
+            (approved || charge.held_minor == held_here)
+                && charge.captured_minor == taken_here
+                && charge.refunded_minor == back_here
         }
     }
 }

@@ -8,7 +8,7 @@ mod messages;
 mod orders;
 mod stock;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use cartwright_cart::documents::Cart;
@@ -18,7 +18,8 @@ use cartwright_order::documents::{Checkout, Order};
 use cartwright_payment::documents::{JournalEntry, Payment};
 use cartwright_payment_sandbox::LedgerEntry;
 use cartwright_runtime::Time;
-use cartwright_store::{Backend, Document, Store, StoreError};
+use cartwright_store::{Backend, Document, Envelope, Store, StoreError};
+use cartwright_vocabulary::{OrderId, ProductId};
 use serde::Serialize;
 
 use crate::role::Role;
@@ -70,17 +71,18 @@ pub(crate) struct Books {
     pub(crate) ledger: Option<Vec<LedgerEntry>>,
     pub(crate) notifications: Vec<Notification>,
     pub(crate) dead_letters: Vec<cartwright_bus::DeadLetter>,
-    pub(crate) unsent: usize,
+    pub(crate) unsent: Vec<Envelope>,
 }
 
-/// Reads everything and checks it. `ledger` is the sandbox provider's own record, where the shop uses it.
+/// Reads everything and checks it. `ledger` is the sandbox provider's own record, where the shop uses it; `now` is `None`
+/// where no shop runs: then time stood still when the store was last written to, and nothing is late because of it.
 ///
 /// # Errors
 /// When a store does not answer, or holds something that cannot be read.
 pub async fn verify(
     stores: &Stores,
     backend: &dyn Backend,
-    now: Time,
+    now: Option<Time>,
     ledger: Option<Vec<LedgerEntry>>,
 ) -> Result<Report, StoreError> {
     let books = Books::read(stores, backend, now, ledger).await?;
@@ -96,20 +98,23 @@ pub async fn verify(
 #[derive(Default)]
 pub(crate) struct Findings {
     checked: Vec<&'static str>,
+    current: &'static str,
     violations: Vec<Violation>,
 }
 
 impl Findings {
     /// Starts an invariant; what is added from here on belongs to it.
     pub(crate) fn begin(&mut self, invariant: &'static str) {
-        self.checked.push(invariant);
+        self.current = invariant;
+        if !self.checked.contains(&invariant) {
+            self.checked.push(invariant);
+        }
     }
 
     /// Adds a violation of the invariant that was begun last.
     pub(crate) fn add(&mut self, what: impl Into<String>, rows: &[&dyn Row]) {
-        let invariant = self.checked.last().copied().unwrap_or("?");
         self.violations.push(Violation {
-            invariant,
+            invariant: self.current,
             what: what.into(),
             rows: rows.iter().map(|row| row.json()).collect(),
         });
@@ -139,7 +144,7 @@ impl Books {
     async fn read(
         stores: &Stores,
         backend: &dyn Backend,
-        now: Time,
+        now: Option<Time>,
         ledger: Option<Vec<LedgerEntry>>,
     ) -> Result<Self, StoreError> {
         let (inventory, order) = (stores.of(Role::Inventory), stores.of(Role::Order));
@@ -148,8 +153,9 @@ impl Books {
         for role in Role::ALL {
             dead_letters.extend(all(stores.of(role)).await?);
         }
+        let unsent = backend.unsent(0, 10_000).await?;
         let mut books = Self {
-            now,
+            now: Time::from_millis(0),
             quiet: false,
             levels: all(inventory).await?,
             reservations: all(inventory).await?,
@@ -162,8 +168,9 @@ impl Books {
             ledger,
             notifications: all(notification).await?,
             dead_letters,
-            unsent: backend.unsent(0, 10_000).await?.len(),
+            unsent: unsent.into_iter().map(|(_, event)| event).collect(),
         };
+        books.now = now.unwrap_or_else(|| books.last_written());
         books.quiet = books.is_quiet();
         Ok(books)
     }
@@ -172,7 +179,28 @@ impl Books {
     fn is_quiet(&self) -> bool {
         let paying = self.payments.iter().any(payment_is_moving);
         let telling = self.notifications.iter().any(|it| it.status == cartwright_notification::Status::Queued);
-        self.unsent == 0 && !paying && !telling
+        self.unsent.is_empty() && !paying && !telling
+    }
+
+    /// When any of it was last written, as far as it says.
+    fn last_written(&self) -> Time {
+        let orders = self.orders.iter().map(|order| order.updated_at);
+        let carts = self.carts.iter().map(|cart| cart.updated_at);
+        let holds = self.reservations.iter().filter_map(|it| it.history().last()).map(|step| step.at);
+        let events = self.unsent.iter().map(|event| event.time);
+        orders.chain(carts).chain(holds).chain(events).max().unwrap_or(Time::from_millis(0))
+    }
+
+    pub(crate) fn orders_by_id(&self) -> HashMap<OrderId, &Order> {
+        self.orders.iter().map(|order| (order.id, order)).collect()
+    }
+
+    pub(crate) fn payments_by_order(&self) -> HashMap<OrderId, &Payment> {
+        self.payments.iter().map(|payment| (payment.order, payment)).collect()
+    }
+
+    pub(crate) fn levels_by_product(&self) -> HashMap<ProductId, &StockLevel> {
+        self.levels.iter().map(|level| (level.product(), level)).collect()
     }
 
     fn counts(&self) -> BTreeMap<&'static str, usize> {
@@ -187,7 +215,7 @@ impl Books {
             ("journal entries", self.journal.len()),
             ("notifications", self.notifications.len()),
             ("dead letters", self.dead_letters.len()),
-            ("unsent events", self.unsent),
+            ("unsent events", self.unsent.len()),
         ])
     }
 }

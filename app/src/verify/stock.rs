@@ -35,6 +35,10 @@ fn units(reservations: &[Reservation], state: ReservationState, restocked: bool)
 fn levels_balance(books: &Books, findings: &mut Findings) {
     findings.begin("I1");
     let held = units(&books.reservations, ReservationState::Held, false);
+    let mut ledger: HashMap<ProductId, BTreeMap<MovementKind, i64>> = HashMap::new();
+    for Movement { product, kind, delta, .. } in &books.movements {
+        *ledger.entry(*product).or_default().entry(*kind).or_insert(0) += delta;
+    }
     for level in &books.levels {
         let came = u64::from(level.initial().unwrap_or(0)) + level.received() + level.returned();
         let left = u64::from(level.available()) + u64::from(level.held()) + level.sold() + level.written_off();
@@ -42,15 +46,14 @@ fn levels_balance(books: &Books, findings: &mut Findings) {
         let by_holds = held.get(&level.product()).copied().unwrap_or(0);
         let what = || format!("{} units are held, but the holds add up to {by_holds}", level.held());
         findings.expect(by_holds == u64::from(level.held()), what, &[level]);
-        ledger_agrees(level, &books.movements, findings);
+        ledger_agrees(level, &ledger.remove(&level.product()).unwrap_or_default(), findings);
+    }
+    for product in ledger.keys() {
+        findings.add(format!("the ledger moves {product}, which has no level"), &[]);
     }
 }
 
-fn ledger_agrees(level: &StockLevel, movements: &[Movement], findings: &mut Findings) {
-    let mut sums: BTreeMap<MovementKind, i64> = BTreeMap::new();
-    for movement in movements.iter().filter(|movement| movement.product == level.product()) {
-        *sums.entry(movement.kind).or_insert(0) += movement.delta;
-    }
+fn ledger_agrees(level: &StockLevel, sums: &BTreeMap<MovementKind, i64>, findings: &mut Findings) {
     let counters = [
         (MovementKind::Opening, u64::from(level.initial().unwrap_or(0))),
         (MovementKind::Received, level.received()),
@@ -76,10 +79,12 @@ fn never_oversold(books: &Books, findings: &mut Findings) {
     for item in confirmed.flat_map(|order| &order.items) {
         *sold.entry(item.product).or_insert(0) += u64::from(item.quantity.get());
     }
+    let levels = books.levels_by_product();
     for (product, units) in sold {
-        let level = books.levels.iter().find(|level| level.product() == product);
-        let ever =
-            level.map_or(0, |level| u64::from(level.initial().unwrap_or(0)) + level.received() - level.written_off());
+        let level = levels.get(&product);
+        let ever = level.map_or(0, |level| {
+            (u64::from(level.initial().unwrap_or(0)) + level.received()).saturating_sub(level.written_off())
+        });
         findings.expect(
             units <= ever,
             || format!("{units} units of {product} are sold, {ever} were ever there"),
@@ -115,9 +120,11 @@ fn holds_end_once(books: &Books, findings: &mut Findings) {
     }
 }
 
-/// I4, and the stock half of I18: at rest a hold belongs to an open order, a sale to a confirmed one.
+/// I4, and the stock half of I18: at rest a hold belongs to an open order, a sale to a confirmed one, and such an order has
+/// all of its lines held or sold.
 fn holds_end_with_their_order(books: &Books, findings: &mut Findings) {
     findings.begin("I4");
+    let mut without: HashMap<String, &Order> = books.orders.iter().map(|order| (order.id.to_string(), order)).collect();
     for reservation in &books.reservations {
         if reservation.made_by() == MadeBy::Direct {
             let late =
@@ -125,23 +132,40 @@ fn holds_end_with_their_order(books: &Books, findings: &mut Findings) {
             findings.expect(!late, || "a hold outlived its time".to_owned(), &[reservation]);
             continue;
         }
-        let order = books.orders.iter().find(|order| order.id.to_string() == reservation.order());
+        let order = without.remove(reservation.order());
         findings.expect(
             agrees(reservation, order),
             || "stock and order do not agree".to_owned(),
             &[reservation, &order],
         );
     }
+    for order in without.into_values() {
+        let needs_none = matches!(order.stage, Stage::Cancelled { .. } | Stage::HoldingStock);
+        findings.expect(needs_none, || "nothing is held or sold for it".to_owned(), &[order]);
+    }
 }
 
 fn agrees(reservation: &Reservation, order: Option<&Order>) -> bool {
     let Some(order) = order else { return false };
+    let kept = matches!(reservation.state(), ReservationState::Held | ReservationState::Committed);
+    if kept && !same_lines(order, reservation) {
+        return false;
+    }
     match (&order.stage, reservation.state()) {
         (Stage::HoldingStock | Stage::HoldingMoney | Stage::AwaitingPayment { .. }, state) => {
             state == ReservationState::Held
         }
-        (Stage::Confirmed, state) => state == ReservationState::Committed,
+        (Stage::Confirmed, state) => state == ReservationState::Committed && reservation.restocked_at().is_none(),
         (Stage::Cancelled { .. }, ReservationState::Committed) => reservation.restocked_at().is_some(),
         (Stage::Cancelled { .. }, state) => state != ReservationState::Held,
     }
+}
+
+fn same_lines(order: &Order, reservation: &Reservation) -> bool {
+    let mut ordered: BTreeMap<ProductId, u64> = BTreeMap::new();
+    for item in &order.items {
+        *ordered.entry(item.product).or_insert(0) += u64::from(item.quantity.get());
+    }
+    let kept = reservation.lines().iter().map(|line| (line.product, u64::from(line.quantity)));
+    ordered == kept.collect()
 }
