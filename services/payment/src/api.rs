@@ -84,6 +84,7 @@ async fn post_process_payment(
 #[serde(rename_all = "camelCase")]
 struct WhichPayment {
     /// The attempt's id.
+    #[schema(value_type = PaymentId)]
     payment_id: String,
 }
 
@@ -157,6 +158,7 @@ async fn post_refund_payment(State(till): State<Till>, command: Command<RefundPa
 #[into_params(parameter_in = Query)]
 struct OfOrder {
     /// The order.
+    #[param(value_type = OrderId)]
     order_id: String,
 }
 

@@ -18,6 +18,7 @@ use crate::views::PaymentView;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ProcessPayment {
     /// The order to pay.
+    #[schema(value_type = OrderId)]
     pub(crate) order_id: String,
     /// The provider's token for how it is paid; never a card number.
     #[schema(example = "pm_card_visa", min_length = 1, max_length = 255)]

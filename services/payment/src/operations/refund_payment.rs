@@ -17,6 +17,7 @@ use crate::views::RefundView;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RefundPayment {
     /// The attempt whose money was taken.
+    #[schema(value_type = PaymentId)]
     pub(crate) payment_id: String,
     /// How much goes back, in the payment's currency; all that is left where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
