@@ -1,6 +1,7 @@
 //! A change as a value: everything one decision wants committed, together or not at all.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Document, Effect, Event, IndexEntry, StoreError, Stored};
 
@@ -30,12 +31,20 @@ pub(crate) struct PlannedEvent {
     pub(crate) data: String,
 }
 
-/// A version that a decision looked at.
+/// A version that a decision looked at while it was queued; `broken` is raised when it fails.
 #[derive(Clone, Debug)]
 pub(crate) struct Read {
     pub(crate) collection: &'static str,
     pub(crate) key: String,
     pub(crate) revision: Option<u64>,
+    pub(crate) broken: Arc<AtomicBool>,
+}
+
+impl Read {
+    /// Whether the version failed, or nobody knows whether it did.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
 }
 
 impl Changes {
@@ -126,12 +135,12 @@ impl Changes {
     }
 
     /// Relies on what was read on the way to this decision, where the decision does not say anything about it itself.
-    pub(crate) fn relying_on(self, reads: Vec<Read>) -> Self {
-        reads.into_iter().fold(self, |changes, read| {
+    pub(crate) fn relying_on(self, reads: &[Read]) -> Self {
+        reads.iter().fold(self, |changes, read| {
             if changes.names(read.collection, &read.key) {
                 return changes;
             }
-            changes.write(read.collection, read.key, read.revision, Effect::Nothing)
+            changes.write(read.collection, read.key.clone(), read.revision, Effect::Nothing)
         })
     }
 }

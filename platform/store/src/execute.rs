@@ -277,11 +277,19 @@ where
         if changes.is_empty() {
             return Ok(reply);
         }
-        let durable = store.submit(changes.relying_on(queued))?;
-        // An engine that keeps the order lets the next in now; another one must show what came of it first.
-        let turn = (!store.ordered()).then_some(turn);
-        let result = durable.await;
-        drop(turn);
+        let result = match store.submit(changes.relying_on(&queued), &queued) {
+            Ok(durable) => {
+                // An engine that keeps the order lets the next in now; another one must show what came of it first.
+                let turn = (!store.ordered()).then_some(turn);
+                let result = durable.await;
+                drop(turn);
+                result
+            }
+            Err(error) => {
+                drop(turn);
+                Err(error)
+            }
+        };
         match result {
             Ok(()) => return Ok(reply),
             Err(StoreError::Conflict { .. }) if watch.elapsed() < PATIENCE => {}

@@ -64,6 +64,27 @@ impl Version {
     }
 }
 
+impl Queued {
+    /// The first document of `commit` that another version is queued of than it expects, or whose queued version was read
+    /// and failed since. Revisions only count: where one failed, the next of that number is another version, and whoever
+    /// read the first must not be taken for a reader of the second.
+    fn in_vain(&self, commit: &Commit, scope: &'static str, reads: &[Read]) -> Option<StoreError> {
+        let failed = reads.iter().find(|read| read.is_broken());
+        if let Some(Read { collection, key, .. }) = failed {
+            return Some(StoreError::Conflict { collection: Collection { scope, name: collection }, key: key.clone() });
+        }
+        if self.versions.is_empty() {
+            return None;
+        }
+        let other = |write: &&Write| {
+            let version = self.versions.get(&(write.collection, write.key.clone()));
+            version.is_some_and(|version| !version.is_broken() && version.revision() != write.expect)
+        };
+        let outdated = commit.writes.iter().find(other)?;
+        Some(StoreError::Conflict { collection: outdated.collection, key: outdated.key.clone() })
+    }
+}
+
 /// Somebody who is told the keys that are written, and whether it was not told some.
 struct Watcher {
     keys: mpsc::Sender<String>,
@@ -204,7 +225,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`]; on `Conflict` and `NotUnique` nothing happened.
     pub async fn commit(&self, changes: Changes) -> Result<(), StoreError> {
-        self.submit(changes)?.await
+        self.submit(changes, &[])?.await
     }
 
     /// Whether the engine keeps the order of commits, so that deciding may go on before they are durable.
@@ -241,13 +262,23 @@ impl Store {
         self.inner.backend.commit(Commit::default()).await
     }
 
-    /// Queues `changes`; what it gives resolves when they are durable.
-    pub(crate) fn submit(&self, changes: Changes) -> Result<BoxFuture<'static, Result<(), StoreError>>, StoreError> {
+    /// Queues `changes`, which were decided on the queued versions `reads`; what it gives resolves when they are durable.
+    ///
+    /// # Errors
+    /// `Conflict` where it is known already that they cannot be committed; nothing was queued then.
+    pub(crate) fn submit(
+        &self,
+        changes: Changes,
+        reads: &[Read],
+    ) -> Result<BoxFuture<'static, Result<(), StoreError>>, StoreError> {
         let commit = self.plan(changes)?;
-        let announcement = Announcement::of(&self.inner, &commit);
         let noted;
         // Queueing and noting the queued versions is one step, so that a lane sees them in the order of the queue.
         let mut queued = locked(&self.inner.queued);
+        if let Some(conflict) = queued.in_vain(&commit, self.scope, reads) {
+            return Err(conflict);
+        }
+        let announcement = Announcement::of(&self.inner, &commit);
         noted = self.ordered().then(|| Noted::new(&self.inner, &mut queued, &commit));
         let durable = self.inner.backend.commit(commit);
         drop(queued);
@@ -269,7 +300,12 @@ impl Store {
         let view = self.view.as_ref().filter(|view| view.lane.has(collection.name, key))?;
         let queued = locked(&self.inner.queued);
         let version = queued.versions.get(&(collection, key.to_owned())).filter(|version| !version.is_broken())?;
-        let read = Read { collection: collection.name, key: key.to_owned(), revision: version.revision() };
+        let read = Read {
+            collection: collection.name,
+            key: key.to_owned(),
+            revision: version.revision(),
+            broken: Arc::clone(&version.broken),
+        };
         locked(&view.reads).push(read);
         Some(version.row.clone())
     }
@@ -368,6 +404,7 @@ struct Noted {
     inner: Arc<Inner>,
     ticket: u64,
     keys: Vec<((Collection, String), Arc<AtomicBool>)>,
+    durable: bool,
 }
 
 impl Noted {
@@ -392,20 +429,20 @@ impl Noted {
             drop(queued.versions.insert(key.clone(), Version { ticket, row, broken: Arc::clone(&broken) }));
             keys.push((key, broken));
         }
-        Self { inner: Arc::clone(inner), ticket, keys }
+        Self { inner: Arc::clone(inner), ticket, keys, durable: false }
     }
 
-    fn settle(self, durable: bool) {
-        if !durable {
-            self.keys.iter().for_each(|(_, broken)| broken.store(true, Ordering::Relaxed));
-        }
+    fn settle(mut self, durable: bool) {
+        self.durable = durable;
     }
 }
 
 impl Drop for Noted {
     fn drop(&mut self) {
         let mut queued = locked(&self.inner.queued);
-        for (key, _) in self.keys.drain(..) {
+        for (key, broken) in self.keys.drain(..) {
+            // It failed, or nobody waits to learn whether it did.
+            broken.fetch_or(!self.durable, Ordering::Relaxed);
             if queued.versions.get(&key).is_some_and(|version| version.ticket == self.ticket) {
                 drop(queued.versions.remove(&key));
             }

@@ -285,7 +285,7 @@ pub async fn an_empty_commit_waits_for_what_was_queued_before(subject: Subject) 
     if !subject.backend.ordered() {
         return;
     }
-    let queued = store.submit(Changes::new().insert(&Parcel::new("1", "Lyon", 1))).unwrap();
+    let queued = store.submit(Changes::new().insert(&Parcel::new("1", "Lyon", 1)), &[]).unwrap();
 
     subject.backend.commit(Commit::default()).await.unwrap();
 
