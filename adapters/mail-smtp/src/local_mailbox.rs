@@ -12,11 +12,13 @@ use async_trait::async_trait;
 use cartwright_notification::{KeptMail, Mail, MailError, Mailbox, MailboxError, Mailer};
 use cartwright_runtime::Time;
 use mail_parser::MessageParser;
-use tempfile::NamedTempFile;
 
 use crate::message::message;
 
 const ENDING: &str = ".eml";
+
+/// How names of mails begin that are still being written.
+const UNFINISHED: &str = ".unfinished-";
 
 /// A folder of mails.
 #[derive(Clone, Debug)]
@@ -32,8 +34,20 @@ impl LocalMailbox {
     pub fn new(folder: impl Into<PathBuf>) -> io::Result<Self> {
         let folder = folder.into();
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        remove_unfinished(&folder)?;
         Ok(Self { folder })
     }
+}
+
+/// Removes what a crash left of mails that were being written; they are written again under their own name.
+fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 #[async_trait]
@@ -68,7 +82,7 @@ fn name_of(mail: &Mail) -> String {
 }
 
 fn keep(folder: &Path, name: &str, text: &[u8]) -> io::Result<()> {
-    let mut file = NamedTempFile::new_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
     file.write_all(text)?;
     file.as_file().sync_all()?;
     drop(file.persist(folder.join(name))?);
@@ -100,4 +114,22 @@ fn read(folder: &Path, name: String) -> io::Result<KeptMail> {
         date: Time::from_millis(date.saturating_mul(1000)),
         name,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_crash_left_of_a_mail_is_gone_after_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = folder.path().join(format!("{UNFINISHED}x1"));
+        let mail = folder.path().join("20261122T000000Z-ntf_1.eml");
+        std::fs::write(&left, "Subject: hal").unwrap();
+        std::fs::write(&mail, "Subject: whole").unwrap();
+
+        LocalMailbox::new(folder.path()).unwrap();
+
+        assert!(!left.exists() && mail.exists());
+    }
 }
