@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use cartwright_store::{Changes, Envelope, Event, Lane, Store, StoreError, consume};
+use futures::FutureExt as _;
 use futures::future::{self, BoxFuture};
 
 /// Why a reaction did not happen.
@@ -105,9 +107,10 @@ impl Subscription {
     /// Applies one event.
     ///
     /// # Errors
-    /// Why it was not applied; nothing happened then.
+    /// Why it was not applied; nothing happened then. A reaction that panics has refused.
     pub async fn handle(&self, event: Envelope) -> Result<(), Failure> {
-        (self.handle)(event).await
+        let handled = AssertUnwindSafe(async { (self.handle)(event).await }).catch_unwind().await;
+        handled.unwrap_or_else(|_| Err(Failure::Refused("the reaction panicked".to_owned())))
     }
 }
 

@@ -1,11 +1,13 @@
 //! What a role is: routes, subscriptions and jobs under one name.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cartwright_bus::Subscription;
 use cartwright_runtime::{Clock, Tasks};
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -40,7 +42,8 @@ impl Job {
         Self { name, work: Arc::new(move |tasks| Box::pin(work(tasks))) }
     }
 
-    /// Work that is done at the start and then each `interval` of `clock`. A failure is logged and waits for the next time.
+    /// Work that is done at the start and then each `interval` of `clock`. A failure is logged and waits for the next time;
+    /// so is a panic, which would else be the job's last.
     pub fn every<F, E>(
         interval: Duration,
         clock: Clock,
@@ -56,8 +59,10 @@ impl Job {
             let (clock, work) = (clock.clone(), Arc::clone(&work));
             async move {
                 loop {
-                    if let Err(error) = work().await {
-                        tracing::warn!(job = name, %error, "a job failed; it runs again");
+                    match AssertUnwindSafe(async { work().await }).catch_unwind().await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => tracing::warn!(job = name, %error, "a job failed; it runs again"),
+                        Err(_) => tracing::error!(job = name, "a job panicked; it runs again"),
                     }
                     tokio::select! {
                         () = tasks.stopped() => return,
@@ -71,5 +76,36 @@ impl Job {
     /// Starts the work in the background.
     pub fn start(&self, tasks: &Tasks) {
         tasks.spawn((self.work)(tasks.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use cartwright_runtime::Time;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_that_panicked_runs_again() {
+        let (clock, tasks, runs) = (Clock::manual(Time::from_millis(0)), Tasks::new(), Arc::new(AtomicU32::new(0)));
+        let counted = Arc::clone(&runs);
+        let job = Job::every(Duration::from_secs(1), clock.clone(), "count", move || {
+            let run = counted.fetch_add(1, Ordering::SeqCst);
+            async move {
+                assert!(run > 0, "the first time, as a test");
+                Ok::<_, String>(())
+            }
+        });
+
+        job.start(&tasks);
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+            clock.advance(Duration::from_secs(1));
+        }
+
+        assert!(runs.load(Ordering::SeqCst) > 1);
+        tasks.stop();
     }
 }
