@@ -1,5 +1,6 @@
 //! `cartwright up`: the whole shop in this process, from its settings to its orderly end.
 
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -94,22 +95,32 @@ async fn is_empty(opened: &Opened) -> Result<bool> {
     Ok(products.scan::<cartwright_product::Product>().page(1).await?.is_empty())
 }
 
-/// Takes over the demo catalogue where there is no product yet; what was half taken over at a crash is completed.
+/// Takes over the demo catalogue where nothing else is sold; what was half taken over at a crash is completed.
 async fn fill(settings: &Settings, opened: &Opened) -> Result<()> {
     let products = opened.shop.stores().of(Role::Product);
-    let known =
-        products.scan::<cartwright_product::Product>().page(cartwright_demo::catalogue().lines().count()).await?;
-    if known.len() >= cartwright_demo::catalogue().lines().count() {
+    let demo = demo_skus()?;
+    let known = products.scan::<cartwright_product::Product>().page(demo.len()).await?;
+    let is_demo = known.iter().all(|product| demo.contains(product.doc.listing.sku.as_str()));
+    if !is_demo || known.len() >= demo.len() {
         return Ok(());
     }
     let catalogue = cartwright_demo::catalogue().as_bytes();
-    let report =
-        cartwright_product::import(products, settings.currency, catalogue, ImportFormat::JsonLines, |_: Progress| {})
-            .await?;
-    for line in &report.rejected {
+    let taken =
+        cartwright_product::import(products, settings.currency, catalogue, ImportFormat::JsonLines, |_: Progress| {});
+    for line in &taken.await?.rejected {
         tracing::warn!(line = line.line, reason = line.reason, "a product of the demo catalogue was not taken over");
     }
     Ok(())
+}
+
+/// The SKUs of the demo catalogue.
+fn demo_skus() -> Result<HashSet<String>> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        sku: String,
+    }
+    let lines = cartwright_demo::catalogue().lines().filter(|line| !line.trim().is_empty());
+    lines.map(|line| Ok(serde_json::from_str::<Line>(line)?.sku)).collect()
 }
 
 fn about(shop: &str, clock: cartwright_runtime::Clock) -> GatewaySettings {
