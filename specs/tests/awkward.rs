@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::http::Method;
 use cartwright::role::Role;
 use cartwright_cart::documents::Cart;
+use cartwright_contracts::Settled;
 use cartwright_inventory::documents::Reservation;
 use cartwright_order::documents::{Checkout, Order};
 use cartwright_payment::documents::{AttemptState, Payment};
@@ -245,4 +246,26 @@ async fn a_listener_learns_of_an_end_that_no_hint_told() {
     assert_eq!(told.next().await.unwrap().1["status"], "cancelled");
     assert_eq!(told.next().await, None, "the stream ends with its order");
     assert_ne!(seen.next().await.unwrap().1["version"], before["version"]);
+}
+
+#[tokio::test]
+async fn an_order_that_comes_after_its_cart_version_was_given_up_loses_and_the_next_one_wins() {
+    let shop = TestShop::new().await;
+    let product = shop.product("TEA-250", "10.00", 5).await;
+    let ada = shopper_with_cart(&shop, "ada", &product).await;
+    let cart = cart_of(&shop, &ada).await.doc;
+
+    // As cart's job does for a freeze of which nothing was heard, a moment before the order arrives.
+    let given_up = cartwright_order::peer(shop.store(Role::Order).clone()).settle(cart.id, cart.version).await.unwrap();
+    assert_eq!(given_up, Settled::Abandoned);
+    ada.order("pm_card_visa").await.refused(409, "cart_changed");
+    assert_eq!(ada.orders().await.len(), 0);
+
+    // Cart hears of it, and the shopper's next click is an order.
+    shop.advance(MINUTE);
+    shop.settle().await;
+    assert_eq!(ada.cart().await["items"][0]["quantity"], 2);
+    let order = ordered(&shop, &ada, "pm_card_visa").await;
+    assert_eq!(ada.order_now(&order).await["status"], "confirmed");
+    assert_eq!(shop.available(&product).await, (3, 0));
 }

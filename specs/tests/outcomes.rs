@@ -1,4 +1,5 @@
-//! One purchase, with each outcome that the sandbox provider can have. Ends sold and paid, or released and unpaid.
+//! One purchase over HTTP on a fresh SQLite file, with each outcome that the sandbox provider can have. Ends sold and paid,
+//! or released and unpaid.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::time::Duration;
@@ -9,6 +10,11 @@ use serde_json::{Value, json};
 
 /// Past every deadline, and past the grace that the invariant checker gives.
 const DEADLINE: Duration = Duration::from_secs(20 * 60);
+
+/// A shop on a fresh SQLite file, called over HTTP.
+async fn a_shop() -> TestShop {
+    TestShop::builder().on(Engine::Sqlite).over_http().start().await
+}
 
 /// A shop with five units of a product at 10.00, two of them in somebody's cart.
 async fn shop_with_cart(shop: &TestShop) -> (Shopper<'_>, String) {
@@ -49,7 +55,7 @@ async fn pay(shop: &TestShop, ada: &Shopper<'_>, order: &str, method: &str) -> V
 
 #[tokio::test]
 async fn a_purchase_sells_takes_the_money_once_and_tells_the_shopper() {
-    let shop = TestShop::builder().on(Engine::Sqlite).start().await;
+    let shop = a_shop().await;
     let (ada, product) = shop_with_cart(&shop).await;
     let quote = shop.post("/order/quote", &ada.token, ada.order_body("pm_card_visa")).await.expect(200);
 
@@ -62,7 +68,7 @@ async fn a_purchase_sells_takes_the_money_once_and_tells_the_shopper() {
 
 #[tokio::test]
 async fn a_declined_card_can_be_replaced_by_another() {
-    let shop = TestShop::new().await;
+    let shop = a_shop().await;
     let (ada, product) = shop_with_cart(&shop).await;
 
     let order = ada.order("pm_card_chargeDeclined").await.expect(201);
@@ -76,7 +82,7 @@ async fn a_declined_card_can_be_replaced_by_another() {
 
 #[tokio::test]
 async fn a_declined_order_that_nobody_pays_is_cancelled_at_its_deadline() {
-    let shop = TestShop::new().await;
+    let shop = a_shop().await;
     let (ada, product) = shop_with_cart(&shop).await;
     let order = ada.order("pm_card_chargeDeclined").await.expect(201);
 
@@ -88,7 +94,7 @@ async fn a_declined_order_that_nobody_pays_is_cancelled_at_its_deadline() {
 
 #[tokio::test]
 async fn a_payment_that_needs_its_shopper_succeeds_when_they_approve_it() {
-    let shop = TestShop::new().await;
+    let shop = a_shop().await;
     let (ada, product) = shop_with_cart(&shop).await;
     let order = ada.order("pm_card_authenticationRequired").await.expect(201);
     assert_eq!((&order["status"], &order["nextAction"]["type"]), (&json!("awaiting_payment"), &json!("authenticate")));
@@ -109,7 +115,7 @@ async fn approve(shop: &TestShop, order: &Value) {
 
 #[tokio::test]
 async fn a_payment_that_its_shopper_never_approves_expires() {
-    let shop = TestShop::new().await;
+    let shop = a_shop().await;
     let (ada, product) = shop_with_cart(&shop).await;
     let order = ada.order("pm_card_authenticationRequired").await.expect(201);
 
@@ -120,7 +126,7 @@ async fn a_payment_that_its_shopper_never_approves_expires() {
 
 #[tokio::test]
 async fn an_answer_that_is_lost_after_the_charge_is_asked_for_and_charged_once() {
-    let shop = TestShop::new().await;
+    let shop = a_shop().await;
     let (ada, product) = shop_with_cart(&shop).await;
     let body = ada.order_body("pm_sandbox_timeoutAfterCharge");
     let headers = [("authorization", &*format!("Bearer {}", ada.token)), ("prefer", "wait=0")];
@@ -132,7 +138,7 @@ async fn an_answer_that_is_lost_after_the_charge_is_asked_for_and_charged_once()
 
 #[tokio::test]
 async fn a_success_that_arrives_after_the_cancellation_is_given_back() {
-    let shop = TestShop::new().await;
+    let shop = a_shop().await;
     let (ada, product) = shop_with_cart(&shop).await;
     let body = ada.order_body("pm_sandbox_answersLate");
     let headers = [("authorization", &*format!("Bearer {}", ada.token)), ("prefer", "wait=0")];
@@ -151,7 +157,7 @@ async fn a_success_that_arrives_after_the_cancellation_is_given_back() {
 
 #[tokio::test]
 async fn an_order_of_more_than_is_there_is_cancelled_and_nothing_is_held() {
-    let shop = TestShop::new().await;
+    let shop = a_shop().await;
     let (ada, product) = shop_with_cart(&shop).await;
     shop.stock(&product, 1).await;
 
@@ -164,7 +170,7 @@ async fn an_order_of_more_than_is_there_is_cancelled_and_nothing_is_held() {
 
 #[tokio::test]
 async fn a_confirmed_order_that_is_cancelled_gives_money_and_stock_back() {
-    let shop = TestShop::new().await;
+    let shop = a_shop().await;
     let (ada, product) = shop_with_cart(&shop).await;
     let order = id(&ada.order("pm_card_visa").await.expect(201));
     shop.settle().await;
@@ -179,7 +185,7 @@ async fn a_confirmed_order_that_is_cancelled_gives_money_and_stock_back() {
 
 #[tokio::test]
 async fn a_guest_orders_with_an_address_to_write_to_and_not_without() {
-    let shop = TestShop::new().await;
+    let shop = a_shop().await;
     let product = shop.product("MUG-1", "7.50", 3).await;
     let guest = shop.guest().await;
     guest.add(&product, 1).await.expect(200);

@@ -12,7 +12,7 @@ use cartwright::shop::{Ground, Outside, Settings, Shop};
 use cartwright::verify::{Report, verify};
 use cartwright_bus::{Broker, InProcessBroker};
 use cartwright_gateway::GatewaySettings;
-use cartwright_http::{EdgeSettings, layers};
+use cartwright_http::{EdgeSettings, Limits, layers, serve};
 use cartwright_mail_smtp::LocalMailbox;
 use cartwright_payment_sandbox::{LEDGER_FILE, Sandbox, read_ledger};
 use cartwright_runtime::{Clock, Ids, Secret, Tasks, Time};
@@ -20,6 +20,7 @@ use cartwright_store::{Backend, MemoryBackend};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 
 use crate::{EventStream, FaultyBackend, FaultyProvider, HostileBroker, Reply};
@@ -47,9 +48,17 @@ pub struct TestShopBuilder {
     engine: Engine,
     seed: u64,
     hostile: bool,
+    over_http: bool,
 }
 
 impl TestShopBuilder {
+    /// Requests go over a socket, through the accept loop that a real shop has.
+    #[must_use]
+    pub const fn over_http(mut self) -> Self {
+        self.over_http = true;
+        self
+    }
+
     /// Another store engine.
     #[must_use]
     pub const fn on(mut self, engine: Engine) -> Self {
@@ -111,9 +120,11 @@ impl TestShopBuilder {
         let password = Secret::new(ADMIN_PASSWORD.to_owned());
         shop.auth().create_admin(&email, &password).await.expect("an admin can be made");
         let admin = String::new();
+        let socket = if self.over_http { Some(Socket::open(router.clone(), &clock, &tasks).await) } else { None };
         let mut test = TestShop {
             kind: self,
             router,
+            socket,
             shop,
             clock,
             tasks,
@@ -156,6 +167,7 @@ fn settings() -> Settings {
 pub struct TestShop {
     kind: TestShopBuilder,
     router: Router,
+    socket: Option<Socket>,
     shop: Shop,
     clock: Clock,
     tasks: Tasks,
@@ -165,6 +177,38 @@ pub struct TestShop {
     memory: MemoryBackend,
     folder: Option<TempDir>,
     admin: String,
+}
+
+/// The shop's address on loopback, and a client of it.
+struct Socket {
+    base: String,
+    client: reqwest::Client,
+}
+
+impl Socket {
+    async fn open(router: Router, clock: &Clock, tasks: &Tasks) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let base = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
+        let limits = Limits { loopback_exempt: true, ..Limits::default() };
+        let (clock, stopping) = (clock.clone(), tasks.clone());
+        tasks.spawn(async move {
+            serve(listener, router, limits, clock, stopping).await;
+        });
+        Self { base, client: reqwest::Client::new() }
+    }
+
+    async fn answer_to(&self, request: Request<Body>) -> Response {
+        let (mut parts, body) = request.into_parts();
+        parts.headers.remove(header::HOST);
+        let body = body.collect().await.expect("a whole body").to_bytes();
+        let request = self.client.request(parts.method, format!("{}{}", self.base, parts.uri)).headers(parts.headers);
+        let answer = request.body(body).send().await.expect("the shop answers");
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = answer.status();
+        *response.headers_mut() = answer.headers().clone();
+        *response.body_mut() = Body::from_stream(answer.bytes_stream());
+        response
+    }
 }
 
 impl Drop for TestShop {
@@ -181,7 +225,7 @@ impl TestShop {
 
     /// A shop of another kind.
     pub const fn builder() -> TestShopBuilder {
-        TestShopBuilder { engine: Engine::Memory, seed: 1, hostile: false }
+        TestShopBuilder { engine: Engine::Memory, seed: 1, hostile: false, over_http: false }
     }
 
     /// The store, to let it fail.
@@ -224,8 +268,11 @@ impl TestShop {
     /// Sends any request; gives the answer with its body unread.
     ///
     /// # Panics
-    /// Never: the router answers everything.
+    /// When it goes over a socket and the connection breaks; the router itself answers everything.
     pub async fn answer_to(&self, request: Request<Body>) -> Response {
+        if let Some(socket) = &self.socket {
+            return socket.answer_to(request).await;
+        }
         self.router.clone().oneshot(request).await.expect("the router does not fail")
     }
 
