@@ -633,6 +633,10 @@ async fn a_card_number_is_refused_and_stands_nowhere_in_what_the_shop_keeps() {
         problem_at(reply, 400, "card_number_refused", "/paymentMethod");
         let reply = ada.order_with_key("a-key-for-a-card", &body).await;
         problem_at(reply, 400, "card_number_refused", "/paymentMethod");
+        let mut body = ada.order_body("pm_card_visa");
+        body["shippingAddress"]["line2"] = json!(format!("card {card}"));
+        let reply = shop.post("/order/create-order", &ada.token, body).await;
+        problem_at(reply, 400, "card_number_refused", "/shippingAddress/line2");
     }
     assert_eq!(everything_of(&shop, &ada).await, before);
 

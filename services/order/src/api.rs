@@ -416,6 +416,7 @@ fn shopper(caller: &Caller) -> Result<UserId, Problem> {
 
 async fn placing(desk: &Desk, caller: &Caller, body: CreateOrder) -> Result<Placing, Problem> {
     let user = shopper(caller)?;
+    refuse_card_numbers(&body)?;
     let address =
         body.shipping_address.checked().map_err(|invalid| OrderError::address("/shippingAddress", invalid))?;
     let billing_address = match body.billing_address {
@@ -434,11 +435,30 @@ async fn placing(desk: &Desk, caller: &Caller, body: CreateOrder) -> Result<Plac
     })
 }
 
-fn check_payment_method(token: &str) -> Result<(), Problem> {
-    if cartwright_vocabulary::card::holds_card_number(token.as_bytes()) {
-        return Err(Problem::bad_request("card_number_refused", "Send the provider's token, never a card number.")
-            .with_error("/paymentMethod", "a card number"));
+/// No field may hold a card number, which has no business here. Telephone numbers may look like one.
+fn refuse_card_numbers(body: &CreateOrder) -> Result<(), Problem> {
+    let mut fields = vec![
+        ("/paymentMethod".to_owned(), body.payment_method.as_str()),
+        ("/shippingMethod".to_owned(), body.shipping_method.as_str()),
+        ("/email".to_owned(), body.email.as_deref().unwrap_or_default()),
+    ];
+    let addresses =
+        [("/shippingAddress", Some(&body.shipping_address)), ("/billingAddress", body.billing_address.as_ref())];
+    for (pointer, address) in addresses.into_iter().filter_map(|(pointer, address)| Some((pointer, address?))) {
+        let Address { name, line1, line2, city, region, postal_code, country: _, phone: _ } = address;
+        let texts = [("name", name), ("line1", line1), ("city", city), ("postalCode", postal_code)];
+        fields.extend(texts.map(|(field, text)| (format!("{pointer}/{field}"), text.as_str())));
+        let more = [("line2", line2), ("region", region)];
+        fields.extend(more.map(|(field, text)| (format!("{pointer}/{field}"), text.as_deref().unwrap_or_default())));
     }
+    let holding = fields.iter().find(|(_, text)| cartwright_vocabulary::card::holds_card_number(text.as_bytes()));
+    holding.map_or(Ok(()), |(pointer, _)| {
+        let detail = "Send the provider's token as paymentMethod, and a card number nowhere.";
+        Err(Problem::bad_request("card_number_refused", detail).with_error(pointer, "a card number"))
+    })
+}
+
+fn check_payment_method(token: &str) -> Result<(), Problem> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if (1..=128).contains(&token.len()) && token.chars().all(plain) {
         Ok(())
