@@ -8,13 +8,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
 use cartwright_gateway::GatewaySettings;
 use cartwright_http::{EdgeSettings, Limits, layers, serve};
 use cartwright_product::{ImportFormat, Progress};
 use cartwright_runtime::{Secret, Tasks};
 use cartwright_vocabulary::Email;
+use http_body_util::BodyExt as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tower::ServiceExt as _;
 
 use crate::control::{self, Opened, ShopOperator};
 use crate::role::Role;
@@ -23,6 +27,9 @@ use crate::shop::{StartError, waits};
 
 /// What background work gets to end in, once requests have ended.
 const DRAIN: Duration = Duration::from_secs(8);
+
+/// How long a new demo shop waits for its shelves to be filled before it opens all the same.
+const SHELVING: Duration = Duration::from_secs(10);
 
 /// Runs the shop until it is told to stop; `demo` fills an empty one.
 ///
@@ -34,11 +41,12 @@ pub async fn run(settings: Settings, demo: bool) -> Result<()> {
     let listener = listen(settings.address()).await?;
     let address = listener.local_addr()?;
     let admin = make_admins(&settings, &opened, demo).await?;
-    if demo {
-        fill(&settings, &opened).await?;
-    }
+    let filled = demo && fill(&settings, &opened).await?;
     opened.shop.start().await?;
     let router = router(&settings, &mut opened)?;
+    if filled {
+        until_on_the_shelf(&opened, &router).await?;
+    }
     let operator = Arc::new(ShopOperator::new(&opened.shop, settings.currency));
     serve_control(&settings, operator, &opened.ground.tasks);
     welcome(&settings, address, admin.as_ref());
@@ -95,14 +103,15 @@ async fn is_empty(opened: &Opened) -> Result<bool> {
     Ok(products.scan::<cartwright_product::Product>().page(1).await?.is_empty())
 }
 
-/// Takes over the demo catalogue where nothing else is sold; what was half taken over at a crash is completed.
-async fn fill(settings: &Settings, opened: &Opened) -> Result<()> {
+/// Takes over the demo catalogue where nothing else is sold; what was half taken over at a crash is completed. True where
+/// there was something to take over.
+async fn fill(settings: &Settings, opened: &Opened) -> Result<bool> {
     let products = opened.shop.stores().of(Role::Product);
     let demo = demo_skus()?;
     let known = products.scan::<cartwright_product::Product>().page(demo.len()).await?;
     let is_demo = known.iter().all(|product| demo.contains(product.doc.listing.sku.as_str()));
     if !is_demo || known.len() >= demo.len() {
-        return Ok(());
+        return Ok(false);
     }
     let catalogue = cartwright_demo::catalogue().as_bytes();
     let taken =
@@ -110,6 +119,27 @@ async fn fill(settings: &Settings, opened: &Opened) -> Result<()> {
     for line in &taken.await?.rejected {
         tracing::warn!(line = line.line, reason = line.reason, "a product of the demo catalogue was not taken over");
     }
+    Ok(true)
+}
+
+/// Waits until what was just taken over is in stock and listed, so that the first visitor of a new shop finds it full.
+async fn until_on_the_shelf(opened: &Opened, router: &Router) -> Result<()> {
+    #[derive(serde::Deserialize)]
+    struct Listed {
+        total: usize,
+    }
+    let clock = &opened.ground.clock;
+    let (watch, wanted) = (clock.stopwatch(), demo_skus()?.len());
+    while watch.elapsed() < SHELVING {
+        let request = Request::get("/products?limit=1").body(Body::empty())?;
+        let answer = router.clone().oneshot(request).await?.into_body().collect().await?.to_bytes();
+        let listed = serde_json::from_slice::<Listed>(&answer).map_or(0, |listed| listed.total);
+        if listed >= wanted && opened.ground.backend.unsent(0, 1).await?.is_empty() {
+            return Ok(());
+        }
+        clock.pause(Duration::from_millis(10)).await;
+    }
+    tracing::warn!("the demo catalogue is not all listed yet; it will be in a moment");
     Ok(())
 }
 
