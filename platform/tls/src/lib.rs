@@ -1,0 +1,1 @@
+//! Who a process is, and who it talks to.

@@ -1,0 +1,1 @@
+//! Calls to other processes: balanced, bounded, retried only where that is safe.
