@@ -1,5 +1,6 @@
 //! `cartwright up`: the whole shop in this process, from its settings to its orderly end.
 
+use cartwright_store::Bookmark;
 use std::collections::HashSet;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -134,7 +135,7 @@ async fn until_on_the_shelf(opened: &Opened, router: &Router) -> Result<()> {
         let request = Request::get("/products?limit=1").body(Body::empty())?;
         let answer = router.clone().oneshot(request).await?.into_body().collect().await?.to_bytes();
         let listed = serde_json::from_slice::<Listed>(&answer).map_or(0, |listed| listed.total);
-        if listed >= wanted && opened.ground.backend.unsent(0, 1).await?.is_empty() {
+        if listed >= wanted && opened.ground.backend.unsent(&Bookmark::default(), 1).await?.is_empty() {
             return Ok(());
         }
         clock.pause(Duration::from_millis(10)).await;

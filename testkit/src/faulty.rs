@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use cartwright_payment::{PaymentProvider, ProviderError, Standing};
-use cartwright_store::{Backend, Collection, CollectionSpec, Commit, Envelope, Query, Row, StoreError};
+use cartwright_store::{Backend, Bookmark, Collection, CollectionSpec, Commit, Envelope, Query, Row, StoreError};
 use cartwright_vocabulary::{Money, PaymentId, RefundId};
 use futures::FutureExt as _;
 use futures::future::{self, BoxFuture};
@@ -137,8 +137,12 @@ impl Backend for FaultyBackend {
         }
     }
 
-    async fn unsent(&self, after: u64, limit: usize) -> Result<Vec<(u64, Envelope)>, StoreError> {
+    async fn unsent(&self, after: &Bookmark, limit: usize) -> Result<Vec<(Bookmark, Envelope)>, StoreError> {
         self.inner.unsent(after, limit).await
+    }
+
+    async fn waiting(&self, most: usize) -> Result<usize, StoreError> {
+        self.inner.waiting(most).await
     }
 
     async fn sent(&self, ids: Vec<String>) -> Result<(), StoreError> {

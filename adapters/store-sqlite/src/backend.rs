@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use cartwright_runtime::Clock;
-use cartwright_store::{Backend, Collection, CollectionSpec, Commit, Envelope, Query, Row, StoreError};
+use cartwright_store::{Backend, Bookmark, Collection, CollectionSpec, Commit, Envelope, Query, Row, StoreError};
 use futures::future::{self, BoxFuture, FutureExt};
 use rusqlite::params_from_iter;
 use tokio::sync::oneshot;
@@ -239,7 +239,12 @@ impl Backend for SqliteBackend {
         self.answered(self.ask(Job::Commit(commit, answer)), answered)
     }
 
-    async fn unsent(&self, after: u64, limit: usize) -> Result<Vec<(u64, Envelope)>, StoreError> {
+    async fn waiting(&self, most: usize) -> Result<usize, StoreError> {
+        self.readers.with(|connection| outbox::waiting(connection, most).map_err(|error| self.health.of_read(&error)))
+    }
+
+    async fn unsent(&self, after: &Bookmark, limit: usize) -> Result<Vec<(Bookmark, Envelope)>, StoreError> {
+        let after = after.number()?;
         self.readers.with(|connection| {
             let found = outbox::unsent(connection, after, limit);
             found.map_err(|error| self.health.of_read(&error))?.into_iter().collect()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cartwright_runtime::{Clock, Stopwatch, Time};
-use cartwright_store::{Envelope, StoreError};
+use cartwright_store::{Bookmark, Envelope, StoreError};
 use rusqlite::{Connection, params};
 use serde_json::value::RawValue;
 
@@ -46,7 +46,7 @@ pub(crate) fn unsent(
     connection: &Connection,
     after: u64,
     limit: usize,
-) -> rusqlite::Result<Vec<Result<(u64, Envelope), StoreError>>> {
+) -> rusqlite::Result<Vec<Result<(Bookmark, Envelope), StoreError>>> {
     let mut statement = connection.prepare_cached(
         "SELECT seq, id, source, type, subject, time, data, traceparent, checksum FROM outbox \
          INDEXED BY \"outbox.unsent\" WHERE sent_at IS NULL AND seq > ?1 ORDER BY seq LIMIT ?2",
@@ -55,7 +55,16 @@ pub(crate) fn unsent(
     statement.query_map(window, envelope)?.collect()
 }
 
-fn envelope(row: &rusqlite::Row<'_>) -> rusqlite::Result<Result<(u64, Envelope), StoreError>> {
+/// How many are still to be sent, counted up to `most`.
+pub(crate) fn waiting(connection: &Connection, most: usize) -> rusqlite::Result<usize> {
+    let mut statement = connection.prepare_cached(
+        "SELECT count(*) FROM (SELECT 1 FROM outbox INDEXED BY \"outbox.unsent\" WHERE sent_at IS NULL LIMIT ?1)",
+    )?;
+    let count: i64 = statement.query_row([i64::try_from(most).unwrap_or(i64::MAX)], |row| row.get(0))?;
+    Ok(usize::try_from(count).unwrap_or(usize::MAX))
+}
+
+fn envelope(row: &rusqlite::Row<'_>) -> rusqlite::Result<Result<(Bookmark, Envelope), StoreError>> {
     let (seq, id, time, data): (i64, String, String, String) = (row.get(0)?, row.get(1)?, row.get(5)?, row.get(6)?);
     if i64::from(checksum(&id, &data)) != row.get::<_, i64>(8)? {
         let mend = "its checksum does not match: restore a backup, then run `cartwright verify`";
@@ -75,7 +84,7 @@ fn envelope(row: &rusqlite::Row<'_>) -> rusqlite::Result<Result<(u64, Envelope),
         data: Arc::from(data),
         traceparent: row.get(7)?,
     };
-    Ok(Ok((seq.unsigned_abs(), envelope)))
+    Ok(Ok((Bookmark::numbered(seq.unsigned_abs()), envelope)))
 }
 
 fn checksum(id: &str, data: &str) -> u32 {

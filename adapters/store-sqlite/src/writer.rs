@@ -257,7 +257,7 @@ mod tests {
             marks: Vec::new(),
             marked: None,
         };
-        let spec = CollectionSpec { name: LETTERS.name, indexes: &[] };
+        let spec = CollectionSpec::unlisted(LETTERS.name);
         writer.prepare(vec![Table::new(LETTERS.scope, &spec).unwrap()]).unwrap();
         (writer, opened, asked)
     }

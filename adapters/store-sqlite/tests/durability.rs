@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use cartwright_runtime::{Clock, Ids, Tasks};
 use cartwright_store::{
-    Backend, Changes, CollectionSpec, Database, Document, Event, Index, IndexEntry, Store, StoreError,
+    Backend, Bookmark, Changes, CollectionSpec, Database, Document, Event, Index, IndexEntry, Store, StoreError,
 };
 use cartwright_store_sqlite::{OpenError, Options, SqliteBackend, commit_probe};
 use futures::future::join_all;
@@ -159,7 +159,11 @@ async fn every_answered_commit_outlives_a_kill() {
         assert_eq!(answered, expected);
         assert!(there.starts_with(&answered), "{} answered, {} there", answered.len(), there.len());
         assert!(there.len() <= answered.len() + 1, "one commit at most was under way");
-        assert_eq!(backend.unsent(0, 10_000).await.unwrap().len(), there.len(), "each has its event");
+        assert_eq!(
+            backend.unsent(&Bookmark::default(), 10_000).await.unwrap().len(),
+            there.len(),
+            "each has its event"
+        );
         assert_eq!(backend.complaints().unwrap(), Vec::<String>::new());
         backend.close();
         drop((store, backend));
@@ -202,7 +206,7 @@ async fn a_second_process_is_refused_and_told_by_whom() {
 
     let refused = open(&path).err().unwrap().to_string();
     let beside = SqliteBackend::open_read_only(&path, Clock::system()).unwrap();
-    assert!(!beside.unsent(0, 10).await.unwrap().is_empty(), "but it may be read");
+    assert!(!beside.unsent(&Bookmark::default(), 10).await.unwrap().is_empty(), "but it may be read");
 
     child.kill().unwrap();
     let pid = child.id();
@@ -220,7 +224,7 @@ async fn a_file_that_is_only_read_is_not_written() {
     let backend = Arc::new(SqliteBackend::open_read_only(&path, Clock::system()).unwrap());
     let clock = Clock::system();
     let database = Database::new(Arc::clone(&backend) as Arc<dyn Backend>, clock.clone(), Ids::random(clock));
-    let letters = CollectionSpec { name: "letters", indexes: &[] };
+    let letters = CollectionSpec::unlisted("letters");
     let store = database.scoped("post", &[Parcel::spec(), letters]).await.unwrap();
 
     assert_eq!(numbers(&store).await, [0, 1, 2]);
@@ -368,7 +372,7 @@ async fn an_index_cannot_be_added_to_documents_that_do_not_say_where_they_stand(
     let path = folder.path().join("shop.db");
     filled(&path, 1).await;
     let backend = open(&path).unwrap();
-    let changed = |indexes| CollectionSpec { name: "parcels", indexes };
+    let changed = |indexes| CollectionSpec { indexes, ..CollectionSpec::unlisted("parcels") };
     const MORE: &[Index] = &[Index::many("by-city", &["city"]), Index::many("by-weight", &["weight"])];
     const OTHER: &[Index] = &[Index::unique("by-city", &["city"])];
 
@@ -402,7 +406,7 @@ async fn a_backup_of_a_running_shop_can_be_put_in_its_place() {
     let store = store(&restored).await;
     assert_eq!(numbers(&store).await, (0..20).collect::<Vec<u64>>());
     store.commit(sending(20)).await.unwrap();
-    assert_eq!(restored.unsent(0, 100).await.unwrap().len(), 21);
+    assert_eq!(restored.unsent(&Bookmark::default(), 100).await.unwrap().len(), 21);
 }
 
 // ---- the writer -------------------------------------------------------------------------------------------------------
@@ -470,13 +474,13 @@ async fn marks_of_sent_events_are_written_by_closing() {
     let path = folder.path().join("shop.db");
     filled(&path, 2).await;
     let backend = open(&path).unwrap();
-    let unsent = backend.unsent(0, 10).await.unwrap();
+    let unsent = backend.unsent(&Bookmark::default(), 10).await.unwrap();
 
     backend.sent(unsent.into_iter().map(|(_, event)| event.id).collect()).await.unwrap();
     assert_eq!(backend.written().groups, 0, "a mark alone is no reason to sync");
     backend.close();
 
-    assert!(open(&path).unwrap().unsent(0, 10).await.unwrap().is_empty());
+    assert!(open(&path).unwrap().unsent(&Bookmark::default(), 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -500,7 +504,7 @@ async fn sent_events_are_forgotten_after_a_week_and_unsent_ones_never() {
         number += 1;
         clock.pause(Duration::from_millis(20)).await;
     }
-    assert_eq!(backend.unsent(0, 10).await.unwrap().len(), 1);
+    assert_eq!(backend.unsent(&Bookmark::default(), 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use cartwright_order::documents::{Checkout, Order};
 use cartwright_payment::documents::{JournalEntry, Payment};
 use cartwright_payment_sandbox::LedgerEntry;
 use cartwright_runtime::Time;
-use cartwright_store::{Backend, Document, Envelope, Store, StoreError};
+use cartwright_store::{Backend, Bookmark, Document, Envelope, Store, StoreError};
 use cartwright_vocabulary::{OrderId, ProductId};
 use serde::Serialize;
 
@@ -153,7 +153,7 @@ impl Books {
         for role in Role::ALL {
             dead_letters.extend(all(stores.of(role)).await?);
         }
-        let unsent = backend.unsent(0, 10_000).await?;
+        let unsent = backend.unsent(&Bookmark::default(), 10_000).await?;
         let mut books = Self {
             now: Time::from_millis(0),
             quiet: false,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cartwright_runtime::Tasks;
-use cartwright_store::{Backend, Database, Envelope};
+use cartwright_store::{Backend, Bookmark, Database, Envelope};
 use tokio::sync::mpsc;
 
 use crate::Broker;
@@ -82,12 +82,12 @@ impl Relay {
     /// Reads what the outbox holds and no announcement brought.
     async fn sweep(&mut self) {
         self.overflowed = false;
-        let mut after = 0;
+        let mut after = Bookmark::default();
         while self.under_way.len() < UNDER_WAY {
-            match self.backend.unsent(after, UNDER_WAY).await {
+            match self.backend.unsent(&after, UNDER_WAY).await {
                 Ok(page) => {
                     let Some((last, _)) = page.last() else { return };
-                    after = *last;
+                    after = last.clone();
                     self.take(page.into_iter().map(|(_, event)| event).collect());
                 }
                 Err(error) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cartwright_bus::{Broker, DeadLetter, Failure, InProcessBroker, Relay, Subscription, replay};
 use cartwright_runtime::{Clock, Ids, Tasks};
-use cartwright_store::{Changes, Database, Document, Event, Lane, MemoryBackend, Store, Stored};
+use cartwright_store::{Bookmark, Changes, Database, Document, Event, Lane, MemoryBackend, Store, Stored};
 use serde::{Deserialize, Serialize};
 
 /// A bell that somebody heard.
@@ -127,7 +127,7 @@ async fn what_was_committed_while_nobody_relayed_is_delivered_later_and_marked_a
     town.ring("new", true).await;
     town.until_heard("new").await;
     let watch = Clock::system().stopwatch();
-    while !town.database.backend().unsent(0, 10).await.unwrap().is_empty() {
+    while !town.database.backend().unsent(&Bookmark::default(), 10).await.unwrap().is_empty() {
         assert!(watch.elapsed() < Duration::from_secs(10), "the events are not marked as sent");
         Clock::system().pause(Duration::from_millis(2)).await;
     }

@@ -26,8 +26,12 @@ pub trait Backend: Send + Sync + 'static {
     /// resolves when everything queued before it is durable or has failed.
     fn commit(&self, commit: Commit) -> BoxFuture<'static, Result<(), StoreError>>;
 
-    /// Up to `limit` events not yet marked as sent, oldest first, each with its place in the outbox, after place `after`.
-    async fn unsent(&self, after: u64, limit: usize) -> Result<Vec<(u64, Envelope)>, StoreError>;
+    /// Up to `limit` events not yet marked as sent, from `after` on, each with its place in the outbox. Events that one
+    /// document caused come in the order of its commits; an [`ordered`](Backend::ordered) engine gives all of them so.
+    async fn unsent(&self, after: &Bookmark, limit: usize) -> Result<Vec<(Bookmark, Envelope)>, StoreError>;
+
+    /// How many events are not yet marked as sent; no more than `most` are counted.
+    async fn waiting(&self, most: usize) -> Result<usize, StoreError>;
 
     /// Marks events as sent. Never on the critical path: losing the mark only sends the event again.
     async fn sent(&self, ids: Vec<String>) -> Result<(), StoreError>;
@@ -57,6 +61,28 @@ pub struct Collection {
 impl fmt::Display for Collection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.scope, self.name)
+    }
+}
+
+/// A place in the outbox, of the engine's own kind. The default is the place before all events.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bookmark(pub String);
+
+impl Bookmark {
+    /// The place of the event with this number, for engines that count them from 1.
+    pub fn numbered(number: u64) -> Self {
+        Self(number.to_string())
+    }
+
+    /// The number; 0 before all events.
+    ///
+    /// # Errors
+    /// When it is the place of an engine that does not count.
+    pub fn number(&self) -> Result<u64, StoreError> {
+        if self.0.is_empty() {
+            return Ok(0);
+        }
+        self.0.parse().map_err(|_| StoreError::Unusable(format!("{:?} is not a place in this outbox", self.0)))
     }
 }
 

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::StoreError;
+
 /// A document that a service owns: JSON under a key in a collection, found again by key or by declared indexes.
 pub trait Document: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// The collection's name, unique within the service: lower case, digits and `-`.
@@ -21,7 +23,12 @@ pub trait Document: Serialize + DeserializeOwned + Clone + Send + Sync + 'static
 
     /// The declaration that the store prepares at start.
     fn spec() -> CollectionSpec {
-        CollectionSpec { name: Self::COLLECTION, indexes: Self::INDEXES }
+        let places = |body: &[u8]| {
+            let document = serde_json::from_slice::<Self>(body);
+            let unusable = |error: serde_json::Error| StoreError::Unusable(format!("{}: {error}", Self::COLLECTION));
+            document.map(|document| document.index_entries()).map_err(unusable)
+        };
+        CollectionSpec { name: Self::COLLECTION, indexes: Self::INDEXES, places }
     }
 }
 
@@ -32,6 +39,15 @@ pub struct CollectionSpec {
     pub name: &'static str,
     /// Its indexes.
     pub indexes: &'static [Index],
+    /// The places of a document of it, from its JSON, for whoever moves documents without knowing their type.
+    pub places: fn(&[u8]) -> Result<Vec<IndexEntry>, StoreError>,
+}
+
+impl CollectionSpec {
+    /// A collection whose documents stand in no index.
+    pub const fn unlisted(name: &'static str) -> Self {
+        Self { name, indexes: &[], places: |_| Ok(Vec::new()) }
+    }
 }
 
 /// An ordered index of one or more parts, for example `by-user` on (`userId`, `createdAt`).

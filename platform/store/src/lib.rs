@@ -16,7 +16,7 @@ mod memory;
 mod perform;
 mod store;
 
-pub use backend::{Backend, Collection, Commit, Effect, Order, Query, Row, StoreError, Write};
+pub use backend::{Backend, Bookmark, Collection, Commit, Effect, Order, Query, Row, StoreError, Write};
 pub use changes::Changes;
 pub use document::{CollectionSpec, Document, Index, IndexEntry, IndexValue, Stored};
 pub use event::{Envelope, Event};

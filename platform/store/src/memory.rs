@@ -11,8 +11,8 @@ use futures::future::{self, BoxFuture, FutureExt};
 
 use crate::store::fits;
 use crate::{
-    Backend, Collection, CollectionSpec, Commit, Effect, Envelope, Index, IndexEntry, IndexValue, Order, Query, Row,
-    StoreError, Write,
+    Backend, Bookmark, Collection, CollectionSpec, Commit, Effect, Envelope, Index, IndexEntry, IndexValue, Order,
+    Query, Row, StoreError, Write,
 };
 
 /// Documents in memory. Cheap to clone; clones are one store.
@@ -113,10 +113,14 @@ impl Backend for MemoryBackend {
         future::ready(result).boxed()
     }
 
-    async fn unsent(&self, after: u64, limit: usize) -> Result<Vec<(u64, Envelope)>, StoreError> {
+    async fn unsent(&self, after: &Bookmark, limit: usize) -> Result<Vec<(Bookmark, Envelope)>, StoreError> {
         let state = self.alive()?;
-        let later = state.outbox.range(after.saturating_add(1)..).filter(|(_, (_, sent))| !sent);
-        Ok(later.take(limit).map(|(seq, (envelope, _))| (*seq, envelope.clone())).collect())
+        let later = state.outbox.range(after.number()?.saturating_add(1)..).filter(|(_, (_, sent))| !sent);
+        Ok(later.take(limit).map(|(seq, (envelope, _))| (Bookmark::numbered(*seq), envelope.clone())).collect())
+    }
+
+    async fn waiting(&self, most: usize) -> Result<usize, StoreError> {
+        Ok(self.alive()?.outbox.values().filter(|(_, sent)| !sent).take(most).count())
     }
 
     async fn sent(&self, ids: Vec<String>) -> Result<(), StoreError> {

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use cartwright_runtime::{Clock, Ids, Time};
 use cartwright_store::{
-    Backend, Changes, Collection, CollectionSpec, Commit, Database, Decision, Document, Envelope, Lane, MemoryBackend,
-    Query, Row, Store, StoreError, Stored, change,
+    Backend, Bookmark, Changes, Collection, CollectionSpec, Commit, Database, Decision, Document, Envelope, Lane,
+    MemoryBackend, Query, Row, Store, StoreError, Stored, change,
 };
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -81,8 +81,12 @@ impl Backend for Waiting {
         }
     }
 
-    async fn unsent(&self, after: u64, limit: usize) -> Result<Vec<(u64, Envelope)>, StoreError> {
+    async fn unsent(&self, after: &Bookmark, limit: usize) -> Result<Vec<(Bookmark, Envelope)>, StoreError> {
         self.inner.unsent(after, limit).await
+    }
+
+    async fn waiting(&self, most: usize) -> Result<usize, StoreError> {
+        self.inner.waiting(most).await
     }
 
     async fn sent(&self, ids: Vec<String>) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use futures::FutureExt;
 
 use super::parcels::{Parcel, insert, moved, scoped, stored};
 use super::{Subject, eventually};
-use crate::{Changes, Collection, Commit, Document, Effect, IndexEntry, Store, StoreError, Write};
+use crate::{Bookmark, Changes, Collection, Commit, Document, Effect, IndexEntry, Store, StoreError, Write};
 
 pub async fn a_document_is_read_back_as_it_was_written(subject: Subject) {
     let store = subject.store().await;
@@ -89,7 +89,7 @@ pub async fn a_commit_is_whole_or_not_at_all(subject: Subject) {
 
     assert!(store.get::<Parcel>("3").await.unwrap().is_none());
     assert_eq!(stored::<Parcel>(&store, "2").await, second);
-    assert!(subject.backend.unsent(0, 10).await.unwrap().is_empty());
+    assert!(subject.backend.unsent(&Bookmark::default(), 10).await.unwrap().is_empty());
 }
 
 pub async fn one_change_cannot_name_a_document_twice(subject: Subject) {
@@ -198,12 +198,12 @@ pub async fn events_leave_in_the_order_of_their_commits(subject: Subject) {
         store.commit(changes.publish(&moved(&format!("{id}b")))).await.unwrap();
     }
 
-    let first = subject.backend.unsent(0, 4).await.unwrap();
+    let first = subject.backend.unsent(&Bookmark::default(), 4).await.unwrap();
     let subjects: Vec<&str> = first.iter().map(|(_, event)| event.subject.as_str()).collect();
     assert_eq!(subjects, ["1", "1b", "2", "2b"]);
     assert!(first.is_sorted_by(|(a, _), (b, _)| a < b));
 
-    let rest = subject.backend.unsent(first[3].0, 10).await.unwrap();
+    let rest = subject.backend.unsent(&first[3].0, 10).await.unwrap();
     assert_eq!(rest.len(), 2);
     let (_, event) = &rest[0];
     assert_eq!((event.source.as_str(), event.name.as_str()), ("post", "post.parcel-moved"));
@@ -215,14 +215,14 @@ pub async fn a_sent_event_is_not_given_again(subject: Subject) {
     let store = subject.store().await;
     let three = Changes::new().publish(&moved("1")).publish(&moved("2")).publish(&moved("3"));
     store.commit(three).await.unwrap();
-    let unsent = subject.backend.unsent(0, 10).await.unwrap();
+    let unsent = subject.backend.unsent(&Bookmark::default(), 10).await.unwrap();
 
     let ids = [&unsent[0], &unsent[2]].map(|(_, event)| event.id.clone());
     subject.backend.sent(ids.to_vec()).await.unwrap();
 
     let backend = &subject.backend;
     eventually("the second event alone is left", || async move {
-        let left = backend.unsent(0, 10).await.unwrap();
+        let left = backend.unsent(&Bookmark::default(), 10).await.unwrap();
         left.len() == 1 && left[0].1.subject == "2"
     })
     .await;
@@ -255,7 +255,7 @@ pub async fn what_was_committed_outlives_the_process(subject: Subject) {
     let after = stored::<Parcel>(&store, "1").await;
     assert_eq!((after.doc.weight, after.revision), (7, 2));
     assert_eq!(found(&store, "red").await, ["1"]);
-    let unsent = store.backend().unsent(0, 10).await.unwrap();
+    let unsent = store.backend().unsent(&Bookmark::default(), 10).await.unwrap();
     assert_eq!(unsent.iter().map(|(_, event)| event.subject.as_str()).collect::<Vec<_>>(), ["1"]);
     let old = subject.store_left_behind().commit(Commit::default()).await;
     assert!(matches!(old, Err(StoreError::Unavailable(_))), "the old handle must be cut off: {old:?}");
@@ -277,7 +277,7 @@ pub async fn a_commit_whose_caller_left_is_whole_or_not_at_all(subject: Subject)
         assert_eq!(a.as_ref().unwrap().is_some(), b.unwrap().is_some(), "{round}");
         whole += usize::from(a.unwrap().is_some());
     }
-    assert_eq!(subject.backend.unsent(0, 100).await.unwrap().len(), whole);
+    assert_eq!(subject.backend.unsent(&Bookmark::default(), 100).await.unwrap().len(), whole);
 }
 
 pub async fn an_empty_commit_waits_for_what_was_queued_before(subject: Subject) {

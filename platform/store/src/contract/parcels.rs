@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::{
-    Backend, Changes, Collection, CollectionSpec, Commit, Database, Decision, Document, Envelope, Event, Index,
-    IndexEntry, IndexValue, Intent, KeyReused, Lease, Query, Row, Store, StoreError, Stored,
+    Backend, Bookmark, Changes, Collection, CollectionSpec, Commit, Database, Decision, Document, Envelope, Event,
+    Index, IndexEntry, IndexValue, Intent, KeyReused, Lease, Query, Row, Store, StoreError, Stored,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -225,8 +225,12 @@ impl Backend for Disguised {
         .boxed()
     }
 
-    async fn unsent(&self, after: u64, limit: usize) -> Result<Vec<(u64, Envelope)>, StoreError> {
+    async fn unsent(&self, after: &Bookmark, limit: usize) -> Result<Vec<(Bookmark, Envelope)>, StoreError> {
         self.inner.unsent(after, limit).await
+    }
+
+    async fn waiting(&self, most: usize) -> Result<usize, StoreError> {
+        self.inner.waiting(most).await
     }
 
     async fn sent(&self, ids: Vec<String>) -> Result<(), StoreError> {

@@ -11,7 +11,7 @@ use axum::{Extension, Router};
 use cartwright_auth::{Auth, AuthError, Hashing, Settings};
 use cartwright_http::{Caller, TokenRefused};
 use cartwright_runtime::{Clock, Ids, Time};
-use cartwright_store::{Backend, Database, MemoryBackend};
+use cartwright_store::{Backend, Bookmark, Database, MemoryBackend};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -136,7 +136,7 @@ impl Desk {
 
     /// The events committed so far, by name and subject.
     pub(crate) async fn events(&self) -> Vec<(String, String)> {
-        let unsent = self.backend.unsent(0, 100).await.unwrap();
+        let unsent = self.backend.unsent(&Bookmark::default(), 100).await.unwrap();
         unsent.into_iter().map(|(_, event)| (event.name, event.subject)).collect()
     }
 }

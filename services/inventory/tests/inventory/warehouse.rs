@@ -18,7 +18,7 @@ use cartwright_inventory::documents::{Movement, MovementKind, Reservation, Reser
 use cartwright_inventory::{Settings, open, peer, service};
 use cartwright_runtime::{Clock, Ids, Tasks, Time};
 use cartwright_service::Job;
-use cartwright_store::{Database, Envelope, Event, MemoryBackend, Store};
+use cartwright_store::{Bookmark, Database, Envelope, Event, MemoryBackend, Store};
 use cartwright_vocabulary::{CartId, OrderId, ProductId, Quantity, UserId};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -95,7 +95,7 @@ impl Warehouse {
 
     /// The events of one kind that were published so far.
     pub(crate) async fn events<E: Event>(&self) -> Vec<E> {
-        let outbox = self.database.backend().unsent(0, 100_000).await.unwrap();
+        let outbox = self.database.backend().unsent(&Bookmark::default(), 100_000).await.unwrap();
         let wanted = outbox.iter().filter(|(_, envelope)| envelope.name == E::NAME);
         wanted.map(|(_, envelope)| envelope.event().unwrap()).collect()
     }

@@ -21,7 +21,7 @@ use cartwright_payment::{PaymentProvider, ProviderError, Settings, Standing, ope
 use cartwright_payment_sandbox::{Effect, LEDGER_FILE, LedgerEntry, Sandbox, read_ledger};
 use cartwright_runtime::{Clock, Ids, Tasks, Time};
 use cartwright_service::Service;
-use cartwright_store::{Database, Envelope, Event, MemoryBackend, Store};
+use cartwright_store::{Bookmark, Database, Envelope, Event, MemoryBackend, Store};
 use cartwright_vocabulary::{CartId, Currency, Id, Money, OrderId, PaymentId, RefundId, UserId};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -276,7 +276,13 @@ impl Counter {
     /// The names of all events so far.
     pub(crate) async fn news(&self) -> Vec<String> {
         use cartwright_store::Backend;
-        self.backend.unsent(0, 10_000).await.unwrap().into_iter().map(|(_, event)| event.name).collect()
+        self.backend
+            .unsent(&Bookmark::default(), 10_000)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|(_, event)| event.name)
+            .collect()
     }
 
     pub(crate) async fn count(&self, name: &str) -> usize {

@@ -16,7 +16,7 @@ use cartwright_contracts::{Availability, Catalogue, LevelChanged, PeerError, Sto
 use cartwright_http::{Caller, Role, TokenRefused, Verifier};
 use cartwright_product::{ImportFormat, ImportReport, Settings};
 use cartwright_runtime::{Clock, Ids, Tasks, Time};
-use cartwright_store::{Backend, Database, Envelope, Event, MemoryBackend, Store};
+use cartwright_store::{Backend, Bookmark, Database, Envelope, Event, MemoryBackend, Store};
 use cartwright_vocabulary::{Currency, ProductId};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -187,7 +187,7 @@ impl TestShop {
 
     /// The events of this name that were published so far.
     pub(crate) async fn published(&self, name: &str) -> Vec<Value> {
-        let all = self.backend.unsent(0, 10_000).await.unwrap();
+        let all = self.backend.unsent(&Bookmark::default(), 10_000).await.unwrap();
         let wanted = all.into_iter().map(|(_, event)| event).filter(|event| event.name == name);
         wanted.map(|event| serde_json::from_str(event.data.get()).unwrap()).collect()
     }
