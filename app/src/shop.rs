@@ -203,9 +203,7 @@ impl Shop {
     /// # Errors
     /// When the broker takes no subscription.
     pub async fn start_on(&mut self, broker: Arc<dyn Broker>) -> Result<(), StartError> {
-        for subscription in self.subscriptions() {
-            broker.subscribe(subscription).await?;
-        }
+        broker.subscribe(self.subscriptions()).await?;
         let Ground { tasks, clock, .. } = &self.ground;
         let relay = Relay::new(&self.database, broker, tasks.clone(), clock.clone());
         tasks.spawn(relay.run());

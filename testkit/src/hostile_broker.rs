@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use cartwright_bus::{Broker, BrokerError, Failure, Subscription};
+use cartwright_bus::{Broker, BrokerError, Failure, Interest, Subscription};
 use cartwright_runtime::Tasks;
 use cartwright_store::Envelope;
 use rand::rngs::StdRng;
@@ -102,8 +102,21 @@ impl Broker for HostileBroker {
         Ok(())
     }
 
-    async fn subscribe(&self, subscription: Subscription) -> Result<(), BrokerError> {
-        self.state().subscriptions.entry(subscription.event()).or_default().push(subscription);
+    async fn subscribe(&self, subscriptions: Vec<Subscription>) -> Result<(), BrokerError> {
+        let mut state = self.state();
+        for subscription in subscriptions {
+            state.subscriptions.entry(subscription.event()).or_default().push(subscription);
+        }
         Ok(())
+    }
+
+    /// Nobody runs elsewhere.
+    async fn expect(&self, _interests: Vec<Interest>) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
+    async fn lag(&self, consumer: &str) -> Result<u64, BrokerError> {
+        let waiting = self.state().pool.iter().filter(|(subscription, _)| subscription.consumer() == consumer).count();
+        Ok(u64::try_from(waiting).unwrap_or(u64::MAX))
     }
 }

@@ -71,3 +71,24 @@ pub async fn replay(letter: &Stored<DeadLetter>, subscriptions: &[Subscription])
         Err(error) => Err(error.into()),
     }
 }
+
+/// Keeps an event that `subscription` could not apply. Kept before, it stays as it is.
+pub(crate) async fn set_aside(
+    subscription: &Subscription,
+    event: &Envelope,
+    cause: String,
+    tries: u32,
+) -> Result<(), StoreError> {
+    tracing::error!(
+        ?subscription,
+        event = event.id,
+        cause,
+        "an event is a dead letter now; `cartwright dead-letters list` shows it"
+    );
+    let at = subscription.store().clock().now();
+    let letter = DeadLetter { consumer: subscription.consumer().to_owned(), event: event.clone(), cause, tries, at };
+    match subscription.store().commit(Changes::new().insert(&letter)).await {
+        Err(StoreError::Conflict { .. }) => Ok(()),
+        result => result,
+    }
+}

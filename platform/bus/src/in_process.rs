@@ -1,98 +1,91 @@
-//! The broker of one process: it hands an event to each subscriber and confirms when all have applied it.
+//! The broker of one process: it hands an event to each consumer and confirms when all have applied it.
 //!
-//! Promises that a confirmed event needs no memory: each subscriber has committed its reaction, or its dead letter.
+//! Promises that a confirmed event needs no memory: each consumer has committed its reaction, or its dead letter.
 
-use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use cartwright_runtime::Tasks;
-use cartwright_store::{Changes, Envelope, StoreError};
+use cartwright_store::Envelope;
 use futures::future;
+use tokio_util::sync::CancellationToken;
 
-use crate::{Broker, BrokerError, DeadLetter, Failure, Subscription};
-
-/// Refusals after which an event is a dead letter.
-const TRIES: u32 = 10;
-/// The first pause between two tries; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+use crate::delivery::{Consumer, Unapplied};
+use crate::{Broker, BrokerError, Interest, Subscription};
 
 /// Delivers within the process.
 #[derive(Clone)]
 pub struct InProcessBroker {
     tasks: Tasks,
-    subscriptions: Arc<RwLock<HashMap<&'static str, Vec<Subscription>>>>,
+    consumers: Arc<RwLock<Vec<Attached>>>,
+}
+
+/// A consumer, and how many events it was handed and has not applied.
+#[derive(Clone)]
+struct Attached {
+    consumer: Consumer,
+    waiting: Arc<AtomicU64>,
 }
 
 impl InProcessBroker {
     /// A broker that stops trying when `tasks` stop.
     pub fn new(tasks: Tasks) -> Self {
-        Self { tasks, subscriptions: Arc::default() }
+        Self { tasks, consumers: Arc::default() }
     }
 
-    fn wanted(&self, event: &str) -> Vec<Subscription> {
-        let all = self.subscriptions.read().unwrap_or_else(PoisonError::into_inner);
-        all.get(event).cloned().unwrap_or_default()
+    fn those(&self, wanted: impl Fn(&Consumer) -> bool) -> Vec<Attached> {
+        let all = self.consumers.read().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter(|attached| wanted(&attached.consumer)).cloned().collect()
     }
+}
 
-    async fn deliver(&self, subscription: &Subscription, event: &Envelope) -> Result<(), BrokerError> {
-        let (clock, ids) = (subscription.store().clock(), subscription.store().ids());
-        let (mut refusals, mut pause) = (0, FIRST_PAUSE);
-        loop {
-            match subscription.handle(event.clone()).await {
-                Ok(()) => return Ok(()),
-                Err(Failure::Refused(cause)) if refusals + 1 >= TRIES => {
-                    match set_aside(subscription, event, cause, refusals + 1).await {
-                        Ok(()) => return Ok(()),
-                        Err(error) => {
-                            tracing::warn!(?subscription, event = event.id, %error, "cannot set a dead letter aside")
-                        }
-                    }
-                }
-                Err(Failure::Refused(cause)) => {
-                    refusals += 1;
-                    tracing::warn!(?subscription, event = event.id, cause, refusals, "an event was refused");
-                }
-                Err(Failure::Unavailable(cause)) => {
-                    tracing::debug!(?subscription, event = event.id, cause, "an event waits");
-                }
-            }
-            tokio::select! {
-                () = self.tasks.stopped() => return Err(BrokerError("the program is stopping".to_owned())),
-                () = clock.pause(pause / 2 + ids.jitter(pause / 2)) => pause = (pause * 2).min(LONGEST_PAUSE),
-            }
-        }
+impl Attached {
+    async fn deliver(&self, event: &Envelope) -> Result<(), Unapplied> {
+        let _waiting = Waiting::new(&self.waiting);
+        self.consumer.apply(event, &CancellationToken::new()).await
+    }
+}
+
+/// One event in the count of those that wait.
+struct Waiting<'a>(&'a AtomicU64);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 #[async_trait]
 impl Broker for InProcessBroker {
     async fn publish(&self, event: Envelope) -> Result<(), BrokerError> {
-        let wanted = self.wanted(&event.name);
-        let deliveries = wanted.iter().map(|subscription| self.deliver(subscription, &event));
-        future::try_join_all(deliveries).await.map(drop)
+        let wanted = self.those(|consumer| consumer.wants(&event.name));
+        let deliveries = wanted.iter().map(|attached| attached.deliver(&event));
+        let applied = future::try_join_all(deliveries).await;
+        applied.map(drop).map_err(|unapplied| BrokerError(unapplied.to_string()))
     }
 
-    async fn subscribe(&self, subscription: Subscription) -> Result<(), BrokerError> {
-        let mut all = self.subscriptions.write().unwrap_or_else(PoisonError::into_inner);
-        all.entry(subscription.event()).or_default().push(subscription);
+    async fn subscribe(&self, subscriptions: Vec<Subscription>) -> Result<(), BrokerError> {
+        let consumers = Consumer::group(subscriptions, &self.tasks);
+        let attached = consumers.into_iter().map(|consumer| Attached { consumer, waiting: Arc::default() });
+        self.consumers.write().unwrap_or_else(PoisonError::into_inner).extend(attached);
         Ok(())
     }
-}
 
-async fn set_aside(subscription: &Subscription, event: &Envelope, cause: String, tries: u32) -> Result<(), StoreError> {
-    tracing::error!(
-        ?subscription,
-        event = event.id,
-        cause,
-        "an event is a dead letter now; `cartwright dead-letters list` shows it"
-    );
-    let at = subscription.store().clock().now();
-    let letter = DeadLetter { consumer: subscription.consumer().to_owned(), event: event.clone(), cause, tries, at };
-    match subscription.store().commit(Changes::new().insert(&letter)).await {
-        Err(StoreError::Conflict { .. }) => Ok(()),
-        result => result,
+    /// Nobody runs elsewhere.
+    async fn expect(&self, _interests: Vec<Interest>) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
+    async fn lag(&self, consumer: &str) -> Result<u64, BrokerError> {
+        let its = self.those(|it| it.name() == consumer);
+        Ok(its.iter().map(|attached| attached.waiting.load(Ordering::Relaxed)).sum())
     }
 }

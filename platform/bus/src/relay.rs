@@ -2,35 +2,58 @@
 //!
 //! Commits announce their events, so that the outbox is read only at start, after a failure, or when too much was
 //! announced at once. An event whose mark "sent" was lost is sent again; consumers do nothing the second time.
+//!
+//! Where several processes share a store, each sends what it committed itself. What another one leaves unsent for longer
+//! than a grace is taken over, because that process is dead or cut off. Should it be neither, an event is sent twice.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cartwright_runtime::Tasks;
-use cartwright_store::{Backend, Bookmark, Database, Envelope};
+use cartwright_runtime::{Clock, Tasks, Time};
+use cartwright_store::{Backend, Bookmark, Database, Envelope, StoreError};
 use tokio::sync::mpsc;
 
-use crate::Broker;
+use crate::{Backlog, Broker};
 
-/// Events under way at once.
+/// Events under way at once: all that the relay holds in memory, however many wait.
 const UNDER_WAY: usize = 1024;
-/// How often the outbox itself is read.
+/// How often the outbox itself is looked at.
 const SWEEP: Duration = Duration::from_secs(1);
-/// The pause after the broker refused an event.
-const PAUSE: Duration = Duration::from_millis(200);
+/// The same while events of this process wait for those of another one.
+const QUICK_SWEEP: Duration = Duration::from_millis(100);
+/// How long events are left to the process that committed them, by this process's own clock: others may go wrong.
+const GRACE: Duration = Duration::from_secs(3);
+/// Events left to other processes that are remembered.
+const LEFT_MOST: usize = 4 * UNDER_WAY;
+/// The pause after the broker refused an event; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Moves events from one database's outbox to a broker.
 pub struct Relay {
     backend: Arc<dyn Backend>,
     broker: Arc<dyn Broker>,
     tasks: Tasks,
-    clock: cartwright_runtime::Clock,
+    clock: Clock,
+    backlog: Backlog,
     announced: mpsc::Receiver<Vec<Envelope>>,
     progress: (mpsc::UnboundedSender<Progress>, mpsc::UnboundedReceiver<Progress>),
     under_way: HashSet<String>,
     waiting: HashMap<String, VecDeque<Envelope>>,
+    left: Left,
     overflowed: bool,
+}
+
+/// What is left to other processes for the moment, and what of ours waits for it.
+#[derive(Default)]
+struct Left {
+    /// When this process saw each of these events for the first time.
+    seen: HashMap<String, Time>,
+    /// The subjects of these events: whatever follows of them has to wait.
+    subjects: HashSet<String>,
+    /// Events of this process that follow one of these.
+    ours: HashSet<String>,
 }
 
 /// What the relay's own tasks tell it. There are at most [`UNDER_WAY`] of them.
@@ -45,7 +68,7 @@ enum Progress {
 
 impl Relay {
     /// A relay for everything committed to `database`.
-    pub fn new(database: &Database, broker: Arc<dyn Broker>, tasks: Tasks, clock: cartwright_runtime::Clock) -> Self {
+    pub fn new(database: &Database, broker: Arc<dyn Broker>, tasks: Tasks, clock: Clock) -> Self {
         let (outlet, announced) = mpsc::channel(UNDER_WAY);
         database.announce_to(outlet);
         Self {
@@ -53,12 +76,21 @@ impl Relay {
             broker,
             tasks,
             clock,
+            backlog: Backlog::default(),
             announced,
             progress: mpsc::unbounded_channel(),
             under_way: HashSet::new(),
             waiting: HashMap::new(),
+            left: Left::default(),
             overflowed: false,
         }
+    }
+
+    /// Tells `backlog` with each sweep how many events wait.
+    #[must_use]
+    pub fn reporting(mut self, backlog: Backlog) -> Self {
+        self.backlog = backlog;
+        self
     }
 
     /// Relays until the program stops; what is left then is relayed after the next start.
@@ -70,50 +102,104 @@ impl Relay {
             tokio::select! {
                 () = tasks.stopped() => return,
                 Some(first) = self.progress.1.recv() => self.proceed(first).await,
-                Some(events) = self.announced.recv() => self.take(events),
+                Some(events) = self.announced.recv() => {
+                    if self.hear(events) {
+                        sweep.set(clock.sleep(QUICK_SWEEP));
+                    }
+                }
                 () = &mut sweep => {
-                    sweep.set(clock.sleep(SWEEP));
                     self.sweep().await;
+                    sweep.set(clock.sleep(if self.left.ours.is_empty() { SWEEP } else { QUICK_SWEEP }));
                 }
             }
         }
     }
 
-    /// Reads what the outbox holds and no announcement brought.
+    /// Counts what waits, and reads what the outbox holds and no announcement brought.
     async fn sweep(&mut self) {
-        self.overflowed = false;
-        let mut after = Bookmark::default();
-        while self.under_way.len() < UNDER_WAY {
-            match self.backend.unsent(&after, UNDER_WAY).await {
-                Ok(page) => {
-                    let Some((last, _)) = page.last() else { return };
-                    after = last.clone();
-                    self.take(page.into_iter().map(|(_, event)| event).collect());
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot read the outbox");
-                    return;
-                }
-            }
+        if let Err(error) = self.read_outbox().await {
+            tracing::warn!(%error, "cannot read the outbox");
         }
     }
 
-    fn take(&mut self, events: Vec<Envelope>) {
+    async fn read_outbox(&mut self) -> Result<(), StoreError> {
+        let waiting = self.backend.waiting(self.backlog.bound()).await?;
+        self.backlog.set(waiting);
+        if self.overflowed {
+            // What they announce is in the outbox too, and there in order.
+            while self.announced.try_recv().is_ok() {}
+            self.overflowed = false;
+        }
+        let before = std::mem::take(&mut self.left);
+        if waiting == 0 {
+            return Ok(());
+        }
+        let mut after = Bookmark::default();
+        while !self.overflowed {
+            let page = self.backend.unsent(&after, UNDER_WAY).await?;
+            let Some((last, _)) = page.last() else { break };
+            after = last.clone();
+            for (_, event) in page {
+                self.find(event, &before);
+            }
+        }
+        Ok(())
+    }
+
+    /// An event in the outbox: already under way, to be left to another process for the moment, or to be taken.
+    fn find(&mut self, event: Envelope, before: &Left) {
+        if self.overflowed || self.under_way.contains(&event.id) {
+            return;
+        }
+        let (subject, now) = (subject_of(&event), self.clock.now());
+        let ours = before.ours.contains(&event.id);
+        let seen = before.seen.get(&event.id).copied().unwrap_or(now);
+        let due = ours || self.backend.exclusive() || now.since(seen) >= GRACE;
+        if due && !self.left.subjects.contains(&subject) {
+            return self.take(event);
+        }
+        self.overflowed |= self.left.seen.len() >= LEFT_MOST;
+        if ours {
+            self.left.ours.insert(event.id.clone());
+        }
+        self.left.seen.insert(event.id, seen);
+        self.left.subjects.insert(subject);
+    }
+
+    /// Takes what a commit of this process announced. Whether some of it follows events that are left to another one.
+    fn hear(&mut self, events: Vec<Envelope>) -> bool {
+        // Where the channel was full, something may not have been announced that came before what is announced next.
+        self.overflowed |= self.announced.len() + 1 >= self.announced.max_capacity();
+        let mut deferred = false;
         for event in events {
-            if self.under_way.len() >= UNDER_WAY {
-                self.overflowed = true;
-                return;
+            if self.overflowed {
+                break;
             }
-            if !self.under_way.insert(event.id.clone()) {
-                continue;
-            }
-            let subject = subject_of(&event);
-            if let Some(queue) = self.waiting.get_mut(&subject) {
-                queue.push_back(event);
+            if self.left.subjects.contains(&subject_of(&event)) {
+                self.left.ours.insert(event.id);
+                deferred = true;
             } else {
-                drop(self.waiting.insert(subject.clone(), VecDeque::new()));
-                self.hand_over(subject, event);
+                self.take(event);
             }
+        }
+        deferred
+    }
+
+    fn take(&mut self, event: Envelope) {
+        if self.under_way.contains(&event.id) {
+            return;
+        }
+        if self.under_way.len() >= UNDER_WAY {
+            self.overflowed = true;
+            return;
+        }
+        self.under_way.insert(event.id.clone());
+        let subject = subject_of(&event);
+        if let Some(queue) = self.waiting.get_mut(&subject) {
+            queue.push_back(event);
+        } else {
+            drop(self.waiting.insert(subject.clone(), VecDeque::new()));
+            self.hand_over(subject, event);
         }
     }
 
@@ -121,12 +207,12 @@ impl Relay {
         let (broker, tasks, clock) = (Arc::clone(&self.broker), self.tasks.clone(), self.clock.clone());
         let progress = self.progress.0.clone();
         self.tasks.spawn(async move {
-            let id = event.id.clone();
+            let (id, mut pause) = (event.id.clone(), FIRST_PAUSE);
             while let Err(error) = broker.publish(event.clone()).await {
                 tracing::debug!(event = event.id, %error, "an event waits for the broker");
                 tokio::select! {
                     () = tasks.stopped() => return drop(progress.send(Progress::GivenUp { id, subject })),
-                    () = clock.pause(PAUSE) => {}
+                    () = clock.pause(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
                 }
             }
             // The relay is gone only when the program stops.
@@ -147,15 +233,22 @@ impl Relay {
                     self.under_way.remove(&id);
                     self.next_of(subject);
                 }
-                Progress::Marked(ids) => self.under_way.retain(|id| !ids.contains(id)),
+                Progress::Marked(ids) => self.forget(&ids),
             }
             next = self.progress.1.try_recv().ok();
         }
         if !sent.is_empty() {
             self.mark(sent);
         }
-        if self.overflowed && self.under_way.len() < UNDER_WAY / 2 {
+        // Where too much is left to others, time must pass before another look finds anything to take.
+        if self.overflowed && self.under_way.len() < UNDER_WAY / 2 && self.left.seen.len() < LEFT_MOST {
             self.sweep().await;
+        }
+    }
+
+    fn forget(&mut self, ids: &[String]) {
+        for id in ids {
+            self.under_way.remove(id);
         }
     }
 

@@ -76,7 +76,7 @@ impl Town {
 
     async fn relay(&self) {
         let broker = InProcessBroker::new(self.tasks.clone());
-        broker.subscribe(self.subscription.clone()).await.unwrap();
+        broker.subscribe(vec![self.subscription.clone()]).await.unwrap();
         let relay = Relay::new(&self.database, Arc::new(broker), self.tasks.clone(), Clock::system());
         self.tasks.spawn(relay.run());
     }
