@@ -16,6 +16,7 @@ pub struct KnownProblem {
 pub const KNOWN_PROBLEMS: &[KnownProblem] = &[
     known("already_sent", 409, "The message was delivered; it is not sent again."),
     known("amount_too_large", 400, "The goods together cost more than can be charged in one order."),
+    known("bad_gateway", 502, "A service broke off before it answered. It is not known whether this took effect; repeat it with the same Idempotency-Key."),
     known("bad_request", 400, "The request cannot be understood."),
     known("body_incomplete", 400, "The body ended before the announced length. Nothing happened; send it again."),
     known("body_too_large", 413, "The body is larger than this route takes, 256 KiB unless documented otherwise."),
@@ -31,6 +32,7 @@ pub const KNOWN_PROBLEMS: &[KnownProblem] = &[
     known("email_taken", 409, "An account with this e-mail address exists. Log in, or reset the password."),
     known("forbidden", 403, "The token is valid, and does not allow this."),
     known("foreign_origin", 403, "The page that asks may not use the session's cookie."),
+    known("gateway_timeout", 504, "A service did not answer in time. It is not known whether this took effect; repeat it with the same Idempotency-Key."),
     known("headers_too_large", 431, "More than 64 header fields, or more than 16 KiB of them."),
     known("idempotency_key_reused", 422, "This Idempotency-Key was used for another request. Make a new one."),
     known("import_unreadable", 400, "The file to import cannot be read on; what was read until then is imported."),

@@ -31,6 +31,12 @@ use crate::{Problem, refusal};
 /// The name of the request's id, in requests and in responses.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What is left of the caller's deadline, milliseconds. Between processes each subtracts what it needed itself.
+pub const DEADLINE: HeaderName = HeaderName::from_static("x-request-deadline-ms");
+
+/// On a refusal: nothing was begun, so the request can go to another instance whatever it asks for.
+pub const NOT_PROCESSED: HeaderName = HeaderName::from_static("x-cartwright-not-processed");
+
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// How the edge treats requests.

@@ -5,6 +5,7 @@
 
 mod activity;
 mod caller;
+mod caller_table;
 mod command;
 mod cors;
 mod edge;
@@ -15,16 +16,19 @@ mod page;
 mod problem;
 mod refusal;
 mod serve;
+mod tls;
 mod version;
 mod watched;
 
 pub use caller::{Caller, Role, TokenRefused, Verifier};
+pub use caller_table::{ANY_PEER, CallerTable, permit};
 pub use command::{Command, IdempotencyKey, answer};
-pub use edge::{EdgeSettings, REQUEST_ID, layers};
-pub use health::{DatabaseState, Health, health};
+pub use edge::{DEADLINE, EdgeSettings, NOT_PROCESSED, REQUEST_ID, layers};
+pub use health::{DatabaseState, Health, Leaving, health};
 pub use json::Json;
 pub use limits::Limits;
 pub use page::{Page, PageQuery};
 pub use problem::{InvalidField, Problem};
-pub use serve::serve;
+pub use serve::{serve, serve_tls};
+pub use tls::{PeerIdentity, Tls};
 pub use version::{etag, if_match};
