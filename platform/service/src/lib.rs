@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use cartwright_bus::Subscription;
 use cartwright_runtime::{Clock, Tasks};
+use cartwright_store::{Store, take_turn};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use utoipa_axum::router::OpenApiRouter;
@@ -23,9 +24,12 @@ pub struct Service {
     pub jobs: Vec<Job>,
 }
 
+/// The shortest turn of a job that one process does at a time: a late write must not cost it.
+const LEAST_TURN: Duration = Duration::from_secs(3);
+
 type Work = dyn Fn(Tasks) -> BoxFuture<'static, ()> + Send + Sync;
 
-/// Work that a service does by itself until the program stops. Any instance may run it.
+/// Work that a service does by itself until the program stops.
 #[derive(Clone)]
 pub struct Job {
     /// Its name, for people.
@@ -69,6 +73,31 @@ impl Job {
                         () = clock.sleep(interval) => {}
                     }
                 }
+            }
+        })
+    }
+
+    /// The same for work that one of the processes that share `store` does at a time. When that one dies, another goes on
+    /// after three intervals, or [`LEAST_TURN`] where that is longer.
+    pub fn by_turns<F, E>(
+        interval: Duration,
+        store: &Store,
+        name: &'static str,
+        work: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: std::fmt::Display + Send,
+    {
+        let (clock, store, work) = (store.clock().clone(), store.clone(), Arc::new(work));
+        let length = LEAST_TURN.max(interval * 3);
+        Self::every(interval, clock, name, move || {
+            let (store, work) = (store.clone(), Arc::clone(&work));
+            async move {
+                if take_turn(&store, name, length).await.map_err(|error| error.to_string())? {
+                    work().await.map_err(|error| error.to_string())?;
+                }
+                Ok::<_, String>(())
             }
         })
     }

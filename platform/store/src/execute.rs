@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::{Changes, CollectionSpec, Document, Index, IndexEntry, Lane, Store, StoreError};
+use crate::{Changes, CollectionSpec, Document, Index, IndexEntry, Lane, Store, StoreError, turns};
 
 /// How long conflicts are decided again before the caller is told.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -145,9 +145,9 @@ impl Document for Applied {
     }
 }
 
-/// The collections that this module keeps in every service.
-pub(crate) fn own_collections() -> [CollectionSpec; 2] {
-    [Receipt::spec(), Applied::spec()]
+/// The collections that the store itself keeps in every service.
+pub(crate) fn own_collections() -> [CollectionSpec; 3] {
+    [Receipt::spec(), Applied::spec(), turns::collection()]
 }
 
 /// Decides, commits, and answers; a repeat of the same keyed request gets the first answer.

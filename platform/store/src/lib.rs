@@ -15,6 +15,7 @@ mod lanes;
 mod memory;
 mod perform;
 mod store;
+mod turns;
 
 pub use backend::{Backend, Bookmark, Collection, Commit, Effect, Order, Query, Row, StoreError, Write};
 pub use changes::Changes;
@@ -25,3 +26,4 @@ pub use lanes::Lane;
 pub use memory::MemoryBackend;
 pub use perform::{Intent, Lease, Performer};
 pub use store::{Database, Find, Store};
+pub use turns::take_turn;
