@@ -96,7 +96,7 @@ async fn health_of(name: &'static str) -> (OpenApiRouter, MemoryBackend) {
     let backend = MemoryBackend::new();
     let clock = Clock::manual(Time::from_millis(1_795_340_000_000));
     let database = Database::new(Arc::new(backend.clone()), clock.clone(), Ids::seeded(clock, 1));
-    (health(name, database.scoped(name, &[]).await.unwrap()), backend)
+    (health(name, database.scoped(name, &[]).await.unwrap(), Leaving::default()), backend)
 }
 
 fn settings() -> GatewaySettings {

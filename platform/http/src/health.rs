@@ -1,5 +1,7 @@
 //! Whether a service is well: for people (`/health`) and for orchestrators (`/livez`, `/readyz`).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -39,10 +41,27 @@ pub enum DatabaseState {
     Disconnected,
 }
 
+/// A process's word that it is about to stop: it still answers, and wants no new requests. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Leaving(Arc<AtomicBool>);
+
+impl Leaving {
+    /// Says it, for good.
+    pub fn announce(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was said.
+    pub fn is_announced(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 #[derive(Clone)]
 struct Patient {
     name: &'static str,
     store: Store,
+    leaving: Leaving,
 }
 
 impl Patient {
@@ -63,9 +82,9 @@ impl Patient {
     }
 }
 
-/// `GET /health`, `/livez` and `/readyz` of the service `name`, whose documents are in `store`.
-pub fn health(name: &'static str, store: Store) -> OpenApiRouter {
-    let patient = Patient { name, store };
+/// `GET /health`, `/livez` and `/readyz` of the service `name`, whose documents are in `store`, until it is `leaving`.
+pub fn health(name: &'static str, store: Store, leaving: Leaving) -> OpenApiRouter {
+    let patient = Patient { name, store, leaving };
     OpenApiRouter::new().routes(routes!(read_health)).routes(routes!(livez)).routes(routes!(readyz)).with_state(patient)
 }
 
@@ -100,6 +119,9 @@ async fn livez() -> StatusCode {
     (status = 503, description = "Its store does not take writes.", body = Problem, content_type = "application/problem+json"),
 ))]
 async fn readyz(State(patient): State<Patient>) -> Result<StatusCode, Problem> {
+    if patient.leaving.is_announced() {
+        return Err(Problem::unavailable("not_ready", "This process is about to stop."));
+    }
     match patient.database().await {
         DatabaseState::Connected => Ok(StatusCode::OK),
         DatabaseState::Disconnected => Err(Problem::unavailable("not_ready", "The store does not take writes.")),
