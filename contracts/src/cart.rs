@@ -91,7 +91,8 @@ pub struct FrozenCart {
 }
 
 /// Why a cart was not frozen. Nothing changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum FreezeRefused {
     /// Its contents changed since the quote.
     #[error("the cart changed; it has version {present} now")]

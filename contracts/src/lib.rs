@@ -1,13 +1,15 @@
 //! What services say to each other: events, and the peer traits by which one asks another.
 //!
-//! Values and traits only; no behaviour. Events carry ids and amounts, never secrets or addresses of people.
+//! Values and traits, and the one way in which a question travels between processes; no behaviour. Events carry ids and amounts, never secrets or addresses of people.
 
 mod cart;
 mod catalogue;
 mod events;
 mod orders;
+pub mod over_http;
 mod peer;
 mod stock;
+mod tokens;
 mod users;
 
 pub use cart::{CartLine, Carts, Freeze, FreezeRefused, FrozenCart, PricedCart};
@@ -21,4 +23,5 @@ pub use events::{
 pub use orders::{OrderFacts, OrderItem, OrderState, Orders, Payable, Settled};
 pub use peer::PeerError;
 pub use stock::{Availability, Stock, StockStatus};
+pub use tokens::{CheckingKey, Guard, Revoked, RevokedTokens, TokenGuard};
 pub use users::{Contact, Users};
