@@ -331,7 +331,7 @@ async fn refresh(
     match refresh_session::refresh_session(&core.store, &token, &client.mark, life).await? {
         Refreshed::Granted(opened) => core.answer(StatusCode::OK, &client, &opened, false),
         Refreshed::Ended(revocation) => {
-            core.gate.revoke(&revocation);
+            core.gate.revoke(&revocation.tokens());
             Err(AuthError::InvalidRefreshToken.into())
         }
     }
@@ -347,7 +347,7 @@ async fn logout(State(core): State<Arc<Core>>, caller: Caller, client: Client) -
     if let Ok(session) = caller.session.parse()
         && let Some(revocation) = log_out::log_out(&core.store, session).await?
     {
-        core.gate.revoke(&revocation);
+        core.gate.revoke(&revocation.tokens());
     }
     Ok(ended(&client))
 }
@@ -359,7 +359,7 @@ async fn logout(State(core): State<Arc<Core>>, caller: Caller, client: Client) -
 ))]
 async fn logout_all(State(core): State<Arc<Core>>, caller: Caller, client: Client) -> Result<Response, Problem> {
     let revocation = log_out::log_out_everywhere(&core.store, holder(&caller)?).await?;
-    core.gate.revoke(&revocation);
+    core.gate.revoke(&revocation.tokens());
     Ok(ended(&client))
 }
 
@@ -418,7 +418,7 @@ async fn post_change_password(
     }
     let new = core.hasher.hash(&new).await?;
     let revocation = change_password::change_password(&core.store, &user, old, &new).await?;
-    core.gate.revoke(&revocation);
+    core.gate.revoke(&revocation.tokens());
     Ok(ended(&client))
 }
 

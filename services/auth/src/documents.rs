@@ -1,5 +1,6 @@
 //! What auth stores: users, sessions, signing keys, and what was revoked before its time.
 
+use cartwright_contracts::{self as contracts, RevokedTokens};
 use cartwright_runtime::{Secret, Time};
 use cartwright_store::{Document, Index, IndexEntry, Store, StoreError, Stored};
 use cartwright_vocabulary::{Email, UserId};
@@ -100,6 +101,15 @@ pub(crate) enum Revoked {
 }
 
 impl Revocation {
+    /// The same for those who check tokens.
+    pub(crate) fn tokens(&self) -> RevokedTokens {
+        let of = match self.subject {
+            Revoked::Session(id) => contracts::Revoked::Session(id.to_string()),
+            Revoked::User { id, epoch } => contracts::Revoked::User { id, epoch },
+        };
+        RevokedTokens { of, at: self.at, until: self.until }
+    }
+
     /// The document's key for all tokens of a user.
     pub(crate) fn of_user(id: UserId) -> String {
         id.to_string()

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::{StatusCode, header};
+use cartwright_contracts::PeerError;
 use cartwright_http::Problem;
 use cartwright_store::{KeyReused, StoreError};
 
@@ -66,6 +67,9 @@ pub enum AuthError {
     /// The idempotency key was used before, for another request.
     #[error(transparent)]
     KeyReused(#[from] KeyReused),
+    /// Auth, asked from another process, does not answer.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
     /// The store's own error.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -95,6 +99,7 @@ impl From<AuthError> for Problem {
             }
             AuthError::Busy => Self::unavailable("overloaded", detail),
             AuthError::Settings(_) | AuthError::Cryptography(_) => Self::internal(&detail),
+            AuthError::Peer(_) => Self::unavailable("peer_unavailable", "Auth does not answer. Try again in a moment."),
             AuthError::KeyReused(reused) => reused.into(),
             AuthError::Store(error) => error.into(),
         }

@@ -7,12 +7,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use cartwright_contracts::{Revoked, RevokedTokens};
 use cartwright_http::{Caller, TokenRefused, Verifier};
 use cartwright_runtime::{Clock, Time};
 use cartwright_store::{Store, StoreError};
 use sha2::{Digest, Sha256};
 
-use crate::documents::{Revocation, Revoked};
+use crate::documents::Revocation;
 use crate::keyring::{Claims, EXPIRED, Keyring, has_ended};
 
 /// Tokens remembered as good, in two generations of half as many.
@@ -29,7 +30,7 @@ pub(crate) struct Gate {
     keyring: Arc<Keyring>,
     clock: Clock,
     seen: RwLock<Seen>,
-    revoked: RwLock<RevokedTokens>,
+    revoked: RwLock<Refused>,
 }
 
 type Fingerprint = [u8; 32];
@@ -63,7 +64,7 @@ impl Seen {
 }
 
 /// What was revoked and has not expired.
-struct RevokedTokens {
+struct Refused {
     most: usize,
     sessions: HashMap<String, Ended>,
     users: HashMap<String, (u64, Ended)>,
@@ -78,7 +79,7 @@ struct Ended {
     until: Time,
 }
 
-impl RevokedTokens {
+impl Refused {
     fn new(most: usize, now: Time) -> Self {
         Self { most, sessions: HashMap::new(), users: HashMap::new(), floor: i64::MIN, newest: now }
     }
@@ -89,18 +90,18 @@ impl RevokedTokens {
             || self.users.get(&good.caller.id).is_some_and(|(epoch, _)| good.epoch < *epoch)
     }
 
-    fn add(&mut self, revocation: &Revocation, now: Time) {
-        let ended = Ended { at: revocation.at, until: revocation.until };
-        match revocation.subject {
-            Revoked::Session(id) => drop(self.sessions.insert(id.to_string(), ended)),
+    fn add(&mut self, revoked: &RevokedTokens, now: Time) {
+        let ended = Ended { at: revoked.at, until: revoked.until };
+        match &revoked.of {
+            Revoked::Session(id) => drop(self.sessions.insert(id.clone(), ended)),
             Revoked::User { id, epoch } => {
-                let known = self.users.entry(id.to_string()).or_insert((epoch, ended));
-                if known.0 <= epoch {
-                    *known = (epoch, ended);
+                let known = self.users.entry(id.to_string()).or_insert((*epoch, ended));
+                if known.0 <= *epoch {
+                    *known = (*epoch, ended);
                 }
             }
         }
-        self.newest = self.newest.max(revocation.at.min(now));
+        self.newest = self.newest.max(revoked.at.min(now));
         if self.sessions.len() + self.users.len() > self.most {
             self.make_room(now);
         }
@@ -127,14 +128,14 @@ impl RevokedTokens {
 impl Gate {
     /// Checks with the keys of `keyring`.
     pub(crate) fn new(keyring: Arc<Keyring>, clock: Clock) -> Self {
-        let revoked = RwLock::new(RevokedTokens::new(REVOCATIONS, clock.now()));
+        let revoked = RwLock::new(Refused::new(REVOCATIONS, clock.now()));
         Self { keyring, clock, seen: RwLock::default(), revoked }
     }
 
-    /// Refuses what `revocation` names from now on.
-    pub(crate) fn revoke(&self, revocation: &Revocation) {
+    /// Refuses what `revoked` names from now on.
+    pub(crate) fn revoke(&self, revoked: &RevokedTokens) {
         let now = self.clock.now();
-        self.revoked.write().unwrap_or_else(PoisonError::into_inner).add(revocation, now);
+        self.revoked.write().unwrap_or_else(PoisonError::into_inner).add(revoked, now);
     }
 
     /// Learns every revocation that still matters.
@@ -143,7 +144,7 @@ impl Gate {
     /// When the store does not answer.
     pub(crate) async fn learn(&self, store: &Store) -> Result<(), StoreError> {
         let all = store.find::<Revocation>("by-end", Vec::new()).from(self.clock.now()).all().await?;
-        all.iter().for_each(|revocation| self.revoke(&revocation.doc));
+        all.iter().for_each(|revocation| self.revoke(&revocation.doc.tokens()));
         Ok(())
     }
 
@@ -152,10 +153,14 @@ impl Gate {
     /// # Errors
     /// When the store does not answer.
     pub(crate) async fn catch_up(&self, store: &Store) -> Result<(), StoreError> {
-        let newest = self.revoked.read().unwrap_or_else(PoisonError::into_inner).newest;
-        let since = store.find::<Revocation>("by-time", Vec::new()).from(newest.minus(OVERLAP)).all().await?;
-        since.iter().for_each(|revocation| self.revoke(&revocation.doc));
+        let since = store.find::<Revocation>("by-time", Vec::new()).from(self.known_until()).all().await?;
+        since.iter().for_each(|revocation| self.revoke(&revocation.doc.tokens()));
         Ok(())
+    }
+
+    /// From when on revocations may be unknown here.
+    pub(crate) fn known_until(&self) -> Time {
+        self.revoked.read().unwrap_or_else(PoisonError::into_inner).newest.minus(OVERLAP)
     }
 
     fn admit(&self, good: &Good, now: Time) -> Result<Caller, TokenRefused> {
@@ -200,9 +205,9 @@ mod tests {
 
     const START: Time = Time::from_millis(1_795_340_000_000);
 
-    fn revocation(number: u32, at: Time) -> Revocation {
-        let session = format!("ses_{number:032x}").parse().unwrap();
-        Revocation { subject: Revoked::Session(session), at, until: at.plus(Duration::from_secs(900)) }
+    fn revocation(number: u32, at: Time) -> RevokedTokens {
+        let session = format!("ses_{number:032x}");
+        RevokedTokens { of: Revoked::Session(session), at, until: at.plus(Duration::from_secs(900)) }
     }
 
     fn good(number: u32, issued: Time) -> Good {
@@ -213,7 +218,7 @@ mod tests {
 
     #[test]
     fn more_revocations_than_fit_never_let_a_revoked_token_through() {
-        let mut revoked = RevokedTokens::new(100, START);
+        let mut revoked = Refused::new(100, START);
         for number in 0..1000 {
             let at = START.plus(Duration::from_secs(u64::from(number)) / 10);
             revoked.add(&revocation(number, at), at);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cartwright_contracts::CheckingKey;
 use cartwright_http::{Role, TokenRefused};
 use cartwright_runtime::{Secret, Time};
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
@@ -61,6 +62,12 @@ pub(crate) struct PublicKey {
     x: String,
 }
 
+impl PublicKey {
+    const fn ed25519(kid: String, x: String) -> Self {
+        Self { kty: "OKP", crv: "Ed25519", alg: "EdDSA", purpose: "sig", kid, x }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StrictHeader<'a> {
@@ -76,7 +83,8 @@ struct Key {
     id: String,
     algorithm: Algorithm,
     name: &'static str,
-    signs: EncodingKey,
+    /// None where only other processes sign with it.
+    signs: Option<EncodingKey>,
     checks: DecodingKey,
     public: Option<PublicKey>,
 }
@@ -107,7 +115,7 @@ impl Keyring {
             id: "shared".to_owned(),
             algorithm: Algorithm::HS256,
             name: "HS256",
-            signs: EncodingKey::from_secret(secret),
+            signs: Some(EncodingKey::from_secret(secret)),
             checks: DecodingKey::from_secret(secret),
             public: None,
         });
@@ -129,11 +137,38 @@ impl Keyring {
         let AlgorithmParameters::OctetKeyPair(pair) = jwk.algorithm else {
             return Err(AuthError::Cryptography("an Ed25519 key has no public key".to_owned()));
         };
-        let (kid, x) = (key.id.clone(), pair.x);
-        let public = PublicKey { kty: "OKP", crv: "Ed25519", alg: "EdDSA", purpose: "sig", kid, x };
+        let public = PublicKey::ed25519(key.id.clone(), pair.x);
         let (id, algorithm, name) = (key.id.clone(), Algorithm::EdDSA, "EdDSA");
-        self.hold(Key { id, algorithm, name, signs, checks, public: Some(public) });
+        self.hold(Key { id, algorithm, name, signs: Some(signs), checks, public: Some(public) });
         Ok(())
+    }
+
+    /// Accepts exactly the tokens of `keys` from now on, and signs nothing.
+    ///
+    /// # Errors
+    /// When one of them is no key; nothing changed then.
+    pub(crate) fn trust(&self, keys: &[CheckingKey]) -> Result<(), AuthError> {
+        let checked = keys.iter().map(|CheckingKey { id, x }| {
+            let checks = DecodingKey::from_ed_components(x);
+            let checks = checks.map_err(|error| AuthError::Cryptography(error.to_string()))?;
+            let key = Key {
+                id: id.clone(),
+                algorithm: Algorithm::EdDSA,
+                name: "EdDSA",
+                signs: None,
+                checks,
+                public: Some(PublicKey::ed25519(id.clone(), x.clone())),
+            };
+            Ok((id.clone(), Arc::new(key)))
+        });
+        let by_id = checked.collect::<Result<HashMap<_, _>, AuthError>>()?;
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Keys { by_id, newest: None };
+        Ok(())
+    }
+
+    /// The same keys as other processes check with them.
+    pub(crate) fn checking_keys(&self) -> Vec<CheckingKey> {
+        self.public_keys().into_iter().map(|key| CheckingKey { id: key.kid, x: key.x }).collect()
     }
 
     fn hold(&self, key: Key) {
@@ -168,10 +203,12 @@ impl Keyring {
     pub(crate) fn sign(&self, claims: &Claims) -> Result<String, AuthError> {
         let key = self.keys.read().unwrap_or_else(PoisonError::into_inner).newest.clone();
         let key = key.ok_or_else(|| AuthError::Cryptography("there is no signing key".to_owned()))?;
+        let signs = key.signs.as_ref();
+        let signs = signs.ok_or_else(|| AuthError::Cryptography("this process only checks tokens".to_owned()))?;
         let mut header = Header::new(key.algorithm);
         header.typ = Some(TYPE.to_owned());
         header.kid = Some(key.id.clone());
-        jsonwebtoken::encode(&header, claims, &key.signs).map_err(|error| AuthError::Cryptography(error.to_string()))
+        jsonwebtoken::encode(&header, claims, signs).map_err(|error| AuthError::Cryptography(error.to_string()))
     }
 
     /// What `token` says, where it is one of ours and valid at `now`.

@@ -17,13 +17,14 @@ mod issuing;
 mod keyring;
 mod operations;
 mod peer;
+mod remote;
 mod settings;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use cartwright_bus::DeadLetter;
-use cartwright_contracts::Users;
+use cartwright_contracts::{TokenGuard, Users};
 use cartwright_http::{Role, Verifier};
 use cartwright_runtime::Secret;
 use cartwright_service::{Job, Service};
@@ -32,6 +33,7 @@ use cartwright_vocabulary::{Email, UserId};
 
 pub use domain::password::WeakPassword;
 pub use error::AuthError;
+pub use remote::TokenChecker;
 pub use settings::{Hashing, Pepper, Settings, parse_lifetime};
 
 use attempts::Attempts;
@@ -101,7 +103,7 @@ impl Auth {
                 let core = Arc::clone(&here);
                 async move { core.catch_up().await }
             }),
-            Job::every(SWEEP, clock.clone(), "auth: sessions that have ended", move || {
+            Job::by_turns(SWEEP, &self.0.store, "auth: sessions that have ended", move || {
                 let store = swept.clone();
                 async move { operations::sweep::sweep(&store).await }
             }),
@@ -117,6 +119,11 @@ impl Auth {
     /// How peers ask for people.
     pub fn users(&self) -> Arc<dyn Users> {
         Arc::new(peer::LocalUsers(self.0.store.clone()))
+    }
+
+    /// What checks tokens in other processes.
+    pub fn token_guard(&self) -> Arc<dyn TokenGuard> {
+        Arc::new(peer::LocalTokenGuard(Arc::clone(&self.0)))
     }
 
     /// Makes sure that the user with `email` is an admin with `password`. Where that is so already, nothing changes.
@@ -138,7 +145,7 @@ impl Auth {
         let hash = core.hasher.hash(&password).await?;
         let (id, revocation) = operations::create_admin::create_admin(&core.store, email, &hash).await?;
         if let Some(revocation) = revocation {
-            core.gate.revoke(&revocation);
+            core.gate.revoke(&revocation.tokens());
         }
         Ok(id)
     }
