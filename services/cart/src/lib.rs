@@ -55,13 +55,13 @@ pub async fn open(database: &Database) -> Result<Store, StoreError> {
 }
 
 /// Cart as order asks it.
-pub fn peer(store: Store, peers: Peers, currency: Currency) -> Arc<dyn Carts> {
-    Arc::new(peer::LocalCarts::new(Shop { store, peers, currency, broadcast: Broadcast::new() }))
+pub fn peer(store: Store, peers: Peers, currency: Currency, broadcast: Broadcast) -> Arc<dyn Carts> {
+    Arc::new(peer::LocalCarts::new(Shop { store, peers, currency, broadcast }))
 }
 
-/// The cart service; `currency` is the shop's.
-pub fn service(store: Store, peers: Peers, currency: Currency) -> Service {
-    let shop = Shop { store: store.clone(), peers, currency, broadcast: Broadcast::new() };
+/// The cart service; `currency` is the shop's, `broadcast` reaches every instance of it.
+pub fn service(store: Store, peers: Peers, currency: Currency, broadcast: Broadcast) -> Service {
+    let shop = Shop { store: store.clone(), peers, currency, broadcast };
     let (announcing, settling) = (shop.clone(), shop.clone());
     Service {
         name: "cart",
@@ -82,7 +82,7 @@ pub fn service(store: Store, peers: Peers, currency: Currency) -> Service {
             Job::running("announce changed carts", move |tasks| {
                 announcing.broadcast.clone().hint_writes::<Cart>(announcing.store.clone(), tasks)
             }),
-            Job::every(SETTLE_EVERY, store.clock().clone(), "settle old freezes", move || {
+            Job::by_turns(SETTLE_EVERY, &store, "settle old freezes", move || {
                 let shop = settling.clone();
                 async move { operations::settle_freezes(&shop).await }
             }),

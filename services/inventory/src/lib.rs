@@ -61,8 +61,8 @@ pub fn peer(store: Store) -> Arc<dyn Stock> {
 /// The service.
 pub fn service(store: Store, orders: Arc<dyn Orders>, settings: Settings) -> Service {
     let subscriptions = reactions::subscriptions(&store, settings.hold_ttl);
-    let (clock, held) = (store.clock().clone(), store.clone());
-    let look_after_holds = Job::every(ROUND, clock, "look after holds", move || {
+    let held = store.clone();
+    let look_after_holds = Job::by_turns(ROUND, &store, "look after holds", move || {
         let (store, orders) = (held.clone(), Arc::clone(&orders));
         async move { expiry::look_after_holds(&store, &orders).await }
     });

@@ -49,6 +49,9 @@ pub enum OrderError {
         /// The order.
         order: OrderId,
     },
+    /// News of orders cannot be passed on for so long that no more are taken.
+    #[error("no orders are taken at the moment; the cart is as it was, so try again in a while")]
+    Backlogged,
     /// The amounts cannot be counted.
     #[error(transparent)]
     Money(#[from] MoneyError),
@@ -80,6 +83,7 @@ impl From<OrderError> for Problem {
         match &error {
             OrderError::Invalid { pointer, detail } => Self::invalid(pointer, detail),
             OrderError::CartEmpty => Self::conflict("cart_empty", &error),
+            OrderError::Backlogged => Self::unavailable("overloaded", &error),
             OrderError::CartChanged { present } => {
                 Self::conflict("cart_changed", &error).with_fact("cartVersion", present)
             }

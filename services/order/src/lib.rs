@@ -15,7 +15,7 @@ mod seed;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cartwright_bus::{Broadcast, Subscription};
+use cartwright_bus::{Backlog, Broadcast, Subscription};
 use cartwright_contracts::{
     Carts, Orders, PaymentActionRequired, PaymentAuthorized, PaymentDeclined, StockRefused, StockReserved, Users,
 };
@@ -44,6 +44,15 @@ impl Default for Settings {
     }
 }
 
+/// Whom order asks.
+#[derive(Clone)]
+pub struct Peers {
+    /// What a shopper means to buy.
+    pub carts: Arc<dyn Carts>,
+    /// How to reach a shopper.
+    pub users: Arc<dyn Users>,
+}
+
 /// All that order's operations work with.
 #[derive(Clone)]
 pub(crate) struct Desk {
@@ -52,6 +61,7 @@ pub(crate) struct Desk {
     pub(crate) users: Arc<dyn Users>,
     pub(crate) settings: Settings,
     pub(crate) broadcast: Broadcast,
+    pub(crate) backlog: Backlog,
 }
 
 /// Order's part of the database; a new one gets shipping methods and tax rates to start with.
@@ -69,9 +79,10 @@ pub fn peer(store: Store) -> Arc<dyn Orders> {
     Arc::new(peer::LocalOrders::new(store))
 }
 
-/// The order service.
-pub fn service(store: Store, carts: Arc<dyn Carts>, users: Arc<dyn Users>, settings: Settings) -> Service {
-    let desk = Desk { store: store.clone(), carts, users, settings, broadcast: Broadcast::new() };
+/// The order service; `broadcast` reaches every instance of it. While `backlog` is full no new order is taken.
+pub fn service(store: Store, peers: Peers, settings: Settings, broadcast: Broadcast, backlog: Backlog) -> Service {
+    let Peers { carts, users } = peers;
+    let desk = Desk { store: store.clone(), carts, users, settings, broadcast, backlog };
     let (announcing, expiring) = (desk.clone(), desk.clone());
     let deadline = settings.payment_deadline;
     Service {
@@ -108,7 +119,7 @@ pub fn service(store: Store, carts: Arc<dyn Carts>, users: Arc<dyn Users>, setti
             Job::running("announce changed orders", move |tasks| {
                 announcing.broadcast.clone().hint_writes::<Order>(announcing.store.clone(), tasks)
             }),
-            Job::every(DEADLINES_EVERY, store.clock().clone(), "cancel orders past their deadline", move || {
+            Job::by_turns(DEADLINES_EVERY, &store, "cancel orders past their deadline", move || {
                 let desk = expiring.clone();
                 async move { operations::expire_orders(&desk).await }
             }),

@@ -18,7 +18,7 @@ mod views;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cartwright_bus::DeadLetter;
+use cartwright_bus::{Broadcast, DeadLetter};
 use cartwright_contracts::Orders;
 use cartwright_service::{Job, Service};
 use cartwright_store::{Database, Document, Store, StoreError};
@@ -54,14 +54,15 @@ pub async fn open(database: &Database) -> Result<Store, StoreError> {
     database.scoped("payment", &specs).await
 }
 
-/// The payment service on its own part of a database.
+/// The payment service on its own part of a database; `broadcast` reaches every instance of it.
 pub fn service(
     store: Store,
     orders: Arc<dyn Orders>,
     provider: Arc<dyn PaymentProvider>,
     settings: Settings,
+    broadcast: Broadcast,
 ) -> Service {
-    let till = Till::new(store.clone(), orders, Arc::clone(&provider), settings);
+    let till = Till::new(store.clone(), orders, Arc::clone(&provider), settings, broadcast);
     let performer = (store.clone(), provider, settings.ask_first_after);
     let hinting = till.clone();
     Service {

@@ -34,8 +34,9 @@ impl Till {
         orders: Arc<dyn Orders>,
         provider: Arc<dyn PaymentProvider>,
         settings: Settings,
+        hints: Broadcast,
     ) -> Self {
-        Self { store, orders, provider, settings, hints: Broadcast::new() }
+        Self { store, orders, provider, settings, hints }
     }
 
     /// Tells waiters of each payment that this process writes, until the program stops.

@@ -16,6 +16,7 @@ mod search;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use cartwright_bus::Broadcast;
 use cartwright_contracts::Stock;
 use cartwright_service::{Job, Service};
 use cartwright_store::Store;
@@ -27,7 +28,7 @@ use crate::search::{SearchIndex, keep_up};
 pub use documents::open;
 pub use domain::{Listing, Product, ProductOption, Shelf};
 pub use import::{ImportError, ImportFormat, ImportReport, Progress, RejectedLine, import};
-pub use peer::peer;
+pub use peer::{cached_peer, peer};
 pub use search::IndexError;
 
 /// What the shop's owner decides about its catalogue.
@@ -45,15 +46,27 @@ impl Default for Settings {
     }
 }
 
-/// The service. Its index is up to date a moment after its jobs have started.
+/// The service. Its index is up to date a moment after its jobs have started. `broadcast` reaches the processes that keep
+/// products in mind.
 ///
 /// # Errors
 /// When the search index can neither be opened nor made; the text says why.
-pub async fn service(store: Store, stock: Arc<dyn Stock>, settings: Settings) -> Result<Service, IndexError> {
+pub async fn service(
+    store: Store,
+    stock: Arc<dyn Stock>,
+    settings: Settings,
+    broadcast: Broadcast,
+) -> Result<Service, IndexError> {
     let Settings { index_dir, currency } = settings;
     let index = Arc::new(SearchIndex::open(index_dir.as_deref())?);
     let shop = Shop { store: store.clone(), stock, index: Arc::clone(&index), currency };
     let subscriptions = reactions::subscriptions(&store);
-    let keep_up = Job::running("search-index", move |tasks| keep_up(store.clone(), Arc::clone(&index), tasks));
-    Ok(Service { name: "product", routes: api::routes(shop), subscriptions, jobs: vec![keep_up] })
+    let indexed = store.clone();
+    let jobs = vec![
+        Job::running("search-index", move |tasks| keep_up(indexed.clone(), Arc::clone(&index), tasks)),
+        Job::running("announce changed products", move |tasks| {
+            peer::announce_changes(store.clone(), broadcast.clone(), tasks)
+        }),
+    ];
+    Ok(Service { name: "product", routes: api::routes(shop), subscriptions, jobs })
 }

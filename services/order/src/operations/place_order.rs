@@ -80,6 +80,9 @@ async fn place_once(desk: &Desk, request: &Request, placing: &Placing) -> Result
     }
     let quote = quote_cart(desk, &cart, &placing.destination).await?;
     as_expected(placing, &quote)?;
+    if desk.backlog.is_full() {
+        return Err(OrderError::Backlogged);
+    }
     let freeze = Freeze {
         user: placing.user,
         order: OrderId::new(desk.store.ids().uuid()),

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::{Extension, Router};
+use cartwright_bus::Broadcast;
 use cartwright_contracts::{
     CancelReason, OrderCancelled, OrderConfirmed, OrderFacts, OrderState, Orders, Payable, PaymentRequested, PeerError,
     Settled,
@@ -187,7 +188,7 @@ impl Counter {
         let database = Database::new(Arc::new(backend.clone()), clock.clone(), ids.clone());
         let store = open(&database).await.unwrap();
         let (asked, charged): (Arc<dyn Orders>, Arc<dyn PaymentProvider>) = (orders.clone(), provider.clone());
-        let service = service(store.clone(), asked, charged, Settings::default());
+        let service = service(store.clone(), asked, charged, Settings::default(), Broadcast::new());
         let verifier: Arc<dyn Verifier> = Arc::new(Plain);
         let router = service.routes.clone().split_for_parts().0.layer(Extension(verifier));
         let tasks = Tasks::new();

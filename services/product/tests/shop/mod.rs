@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request};
 use axum::{Extension, Router};
+use cartwright_bus::Broadcast;
 use cartwright_bus::Subscription;
 use cartwright_contracts::{Availability, Catalogue, LevelChanged, PeerError, Stock};
 use cartwright_http::{Caller, Role, TokenRefused, Verifier};
@@ -99,7 +100,7 @@ impl TestShop {
         let inventory = Arc::new(Inventory(AtomicI64::new(-1)));
         let settings = Settings { index_dir, currency: Currency::USD };
         let stock: Arc<dyn Stock> = Arc::clone(&inventory) as Arc<dyn Stock>;
-        let service = cartwright_product::service(store.clone(), stock, settings).await.unwrap();
+        let service = cartwright_product::service(store.clone(), stock, settings, Broadcast::new()).await.unwrap();
         let tasks = Tasks::new();
         for job in &service.jobs {
             job.start(&tasks);
