@@ -3,6 +3,7 @@
 //! Promises that every name, default and explanation stands in one place, that all mistakes are told at once in sentences,
 //! and that a misspelt key is one of them. Secrets are never printed.
 
+mod places;
 mod reader;
 mod services;
 mod sources;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use cartwright_runtime::{LogFormat, Secret};
 use cartwright_vocabulary::{Currency, Email};
 
+pub use places::{BrokerPlace, Places, ServicePlace};
 use reader::Reader;
 pub use reader::{Reading, Setting, Value};
 pub use sources::{Source, Sources};
@@ -57,6 +59,8 @@ pub struct Settings {
     pub log: String,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// Where the parts of the shop are when they are not all in one process.
+    pub places: Places,
 }
 
 impl Settings {
@@ -142,14 +146,6 @@ fn read(reader: &mut Reader<'_>) -> Option<Settings> {
             text.parse::<Email>().map_err(|_| "an e-mail address is needed, like anna@shop.example".to_owned())
         });
     let admin_password = reader.optional(Setting::new("admin_password", "The password of that admin").secret(), secret);
-    let mongodb_uri = reader.optional(
-        Setting::new("mongodb_uri", "Not supported yet: this version keeps everything in the embedded store").secret(),
-        |_| -> Result<(), String> {
-            let sentence = "this version keeps everything in the embedded store under DATA_DIR and does not connect to \
-                            MongoDB; leave it out";
-            Err(sentence.to_owned())
-        },
-    );
     let jwt_secret = reader.optional(
         Setting::new(
             "jwt_secret",
@@ -238,9 +234,10 @@ fn read(reader: &mut Reader<'_>) -> Option<Settings> {
             _ => Err("text or json is needed".to_owned()),
         });
 
+    let places = places::read(reader);
+
     let admin =
         reader.both(admin_email, admin_password, "ADMIN_EMAIL and ADMIN_PASSWORD belong together; set both or none.");
-    let () = mongodb_uri?.unwrap_or_default();
     Some(Settings {
         port: port?,
         host: host?,
@@ -260,6 +257,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Settings> {
         exempt_loopback: exempt_loopback?,
         log: log?,
         log_format: log_format?,
+        places: places?,
     })
 }
 
@@ -388,11 +386,11 @@ mod tests {
             (Source::Environment, "jwt_secret", "hunter2"),
             (Source::Environment, "admin_email", "anna@shop.example"),
             (Source::Environment, "admin_password", "hunter2-hunter2"),
-            (Source::Environment, "mongodb_uri", "mongodb://anna:hunter2@db.example"),
+            (Source::Environment, "mongodb_uri", "postgres://anna:hunter2@db.example"),
         ]));
         let told = format!("{:?} {:?}", reading.problems, reading.values);
         assert!(!told.contains("hunter2"), "{told}");
-        assert!(told.contains("MongoDB") && told.contains("JWT_SECRET"), "{told}");
+        assert!(told.contains("mongodb://") && told.contains("JWT_SECRET"), "{told}");
     }
 
     #[test]

@@ -1,15 +1,18 @@
-//! The whole shop in one process: stores, peers, services, bus and gateway, put together in this order.
+//! The shop, or the part of it that runs in one process: stores, peers, services, bus and gateway, put together in this
+//! order.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
-use cartwright_auth::Auth;
-use cartwright_bus::{Broker, InProcessBroker, Relay, Subscription};
+use axum::Router;
+use cartwright_auth::{Auth, AuthError, TokenChecker};
+use cartwright_bus::{Backlog, Broadcast, Broker, InProcessBroker, Relay, Subscription, Wire};
 use cartwright_cart::Peers as CartPeers;
-use cartwright_contracts::{Carts, Catalogue, Orders, Stock, Users};
+use cartwright_contracts::over_http::{self, Line, Remote};
+use cartwright_contracts::{Carts, Catalogue, Orders, Stock, TokenGuard, Users};
 use cartwright_gateway::{Gateway, GatewayError, GatewaySettings, Mounted, gateway};
-use cartwright_http::health;
+use cartwright_http::{Leaving, Verifier, health};
 use cartwright_notification::Mailer;
 use cartwright_payment::PaymentProvider;
 use cartwright_runtime::{Clock, Ids, Tasks};
@@ -20,6 +23,10 @@ use crate::role::Role;
 
 /// How often each role forgets what is too old to be asked for.
 const FORGET_EVERY: Duration = Duration::from_secs(600);
+/// How long a process without auth waits for it at the start.
+const AUTH_WITHIN: Duration = Duration::from_secs(60);
+/// How often it asks meanwhile.
+const AUTH_ASKED_EVERY: Duration = Duration::from_millis(100);
 
 /// What the shop's owner decides about each service.
 #[derive(Clone)]
@@ -68,7 +75,7 @@ pub enum StartError {
     Store(#[from] StoreError),
     /// Accounts and tokens.
     #[error(transparent)]
-    Auth(#[from] cartwright_auth::AuthError),
+    Auth(#[from] AuthError),
     /// Catalogue and search.
     #[error(transparent)]
     Product(#[from] cartwright_product::IndexError),
@@ -78,9 +85,18 @@ pub enum StartError {
     /// The gateway.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
+    /// A role of this process asks another one, and nobody said where that is.
+    #[error(
+        "{role} does not run in this process and is needed by what does: set {} to where it answers, or let it run here too",
+        role.url_setting().to_ascii_uppercase()
+    )]
+    NoPeer {
+        /// The one that is asked.
+        role: Role,
+    },
 }
 
-/// Each role's part of the database.
+/// Each role's part of the database, for the roles of this process.
 #[derive(Clone)]
 pub struct Stores(Vec<(Role, Store)>);
 
@@ -90,46 +106,169 @@ impl Stores {
     /// # Errors
     /// When a collection cannot be prepared.
     pub async fn open(database: &Database, settings: &Settings) -> Result<Self, StoreError> {
+        Self::open_of(&Role::ALL, database, settings).await
+    }
+
+    async fn open_of(roles: &[Role], database: &Database, settings: &Settings) -> Result<Self, StoreError> {
         let mut stores = Vec::new();
-        for role in Role::ALL {
-            stores.push((role, role.open(database, settings).await?));
+        for role in roles {
+            stores.push((*role, role.open(database, settings).await?));
         }
         Ok(Self(stores))
     }
 
-    /// The part of `role`.
+    /// The part of `role`, where it is of this process.
+    pub fn get(&self, role: Role) -> Option<&Store> {
+        self.0.iter().find(|(it, _)| *it == role).map(|(_, store)| store)
+    }
+
+    /// The part of `role`, which is of this process.
     ///
     /// # Panics
-    /// Never: all roles are opened together.
-    #[expect(clippy::expect_used, reason = "Stores::open opens all roles")]
+    /// When it is not.
+    #[expect(clippy::expect_used, reason = "whoever asks has opened it")]
     pub fn of(&self, role: Role) -> &Store {
-        self.0.iter().find(|(it, _)| *it == role).map(|(_, store)| store).expect("all roles are opened")
+        self.get(role).expect("a role's part is opened before it is used")
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Store> {
+        self.0.iter().map(|(_, store)| store)
     }
 }
 
-/// How the services ask each other.
-#[derive(Clone)]
+/// What of the shop runs in a process, and how it reaches the rest.
+#[derive(Clone, Default)]
+pub struct Part {
+    /// The roles that run here; all of them where none is named.
+    pub roles: Vec<Role>,
+    /// The ways to the others.
+    pub lines: Vec<(Role, Arc<dyn Line>)>,
+    /// What carries hints to other processes, where there are any.
+    pub wire: Option<Arc<dyn Wire>>,
+    /// How many events may wait for the broker.
+    pub backlog: Backlog,
+}
+
+impl Part {
+    fn roles(&self) -> Vec<Role> {
+        if self.roles.is_empty() { Role::ALL.to_vec() } else { self.roles.clone() }
+    }
+}
+
+/// How the services ask each other: in this process, or another one.
+#[derive(Clone, Default)]
 pub struct Peers {
-    pub(crate) users: Arc<dyn Users>,
-    pub(crate) catalogue: Arc<dyn Catalogue>,
-    pub(crate) stock: Arc<dyn Stock>,
-    pub(crate) orders: Arc<dyn Orders>,
-    pub(crate) carts: Arc<dyn Carts>,
+    users: Option<Arc<dyn Users>>,
+    tokens: Option<Arc<dyn TokenGuard>>,
+    catalogue: Option<Arc<dyn Catalogue>>,
+    stock: Option<Arc<dyn Stock>>,
+    orders: Option<Arc<dyn Orders>>,
+    carts: Option<Arc<dyn Carts>>,
+}
+
+/// A peer that a role needs and nobody told the way to.
+fn known<P>(peer: Option<&P>, role: Role) -> Result<P, StartError>
+where
+    P: Clone,
+{
+    peer.cloned().ok_or(StartError::NoPeer { role })
 }
 
 impl Peers {
-    /// Peers that answer from the stores of this process.
-    fn local(stores: &Stores, auth: &Auth, settings: &Settings) -> Self {
-        let catalogue = cartwright_product::peer(stores.of(Role::Product).clone());
-        let stock = cartwright_inventory::peer(stores.of(Role::Inventory).clone());
-        let orders = cartwright_order::peer(stores.of(Role::Order).clone());
-        let asked = CartPeers { catalogue: catalogue.clone(), stock: stock.clone(), orders: orders.clone() };
-        let carts = cartwright_cart::peer(stores.of(Role::Cart).clone(), asked, settings.order.currency);
-        Self { users: auth.users(), catalogue, stock, orders, carts }
+    pub(crate) fn users(&self) -> Result<Arc<dyn Users>, StartError> {
+        known(self.users.as_ref(), Role::Auth)
     }
 
-    pub(crate) fn for_cart(&self) -> CartPeers {
-        CartPeers { catalogue: self.catalogue.clone(), stock: self.stock.clone(), orders: self.orders.clone() }
+    pub(crate) fn tokens(&self) -> Result<Arc<dyn TokenGuard>, StartError> {
+        known(self.tokens.as_ref(), Role::Auth)
+    }
+
+    pub(crate) fn stock(&self) -> Result<Arc<dyn Stock>, StartError> {
+        known(self.stock.as_ref(), Role::Inventory)
+    }
+
+    pub(crate) fn orders(&self) -> Result<Arc<dyn Orders>, StartError> {
+        known(self.orders.as_ref(), Role::Order)
+    }
+
+    pub(crate) fn carts(&self) -> Result<Arc<dyn Carts>, StartError> {
+        known(self.carts.as_ref(), Role::Cart)
+    }
+
+    pub(crate) fn for_cart(&self) -> Result<CartPeers, StartError> {
+        let catalogue = known(self.catalogue.as_ref(), Role::Product)?;
+        Ok(CartPeers { catalogue, stock: self.stock()?, orders: self.orders()? })
+    }
+
+    /// Peers in other processes.
+    fn remote(part: &Part, clock: &Clock, hints: &Hints) -> Self {
+        let line = |role: Role| {
+            let (_, line) = part.lines.iter().find(|(it, _)| *it == role)?;
+            Some(Arc::new(Remote::new(role.name(), Arc::clone(line))))
+        };
+        let auth = line(Role::Auth);
+        let catalogue = line(Role::Product)
+            .map(|product| cartwright_product::cached_peer(product, clock.clone(), &hints.of_one_role()));
+        Self {
+            users: auth.clone().map(|auth| auth as Arc<dyn Users>),
+            tokens: auth.map(|auth| auth as Arc<dyn TokenGuard>),
+            catalogue,
+            stock: line(Role::Inventory).map(|stock| stock as Arc<dyn Stock>),
+            orders: line(Role::Order).map(|orders| orders as Arc<dyn Orders>),
+            carts: line(Role::Cart).map(|carts| carts as Arc<dyn Carts>),
+        }
+    }
+
+    /// The same, with those of this process in place of others.
+    fn with_local(
+        mut self,
+        stores: &Stores,
+        auth: Option<&Auth>,
+        settings: &Settings,
+        hints: &Hints,
+    ) -> Result<Self, StartError> {
+        if let Some(auth) = auth {
+            self.users = Some(auth.users());
+            self.tokens = Some(auth.token_guard());
+        }
+        let store = |role| stores.get(role).cloned();
+        self.catalogue = store(Role::Product).map(cartwright_product::peer).or(self.catalogue);
+        self.stock = store(Role::Inventory).map(cartwright_inventory::peer).or(self.stock);
+        self.orders = store(Role::Order).map(cartwright_order::peer).or(self.orders);
+        if let Some(cart) = store(Role::Cart) {
+            let asked = self.for_cart()?;
+            self.carts = Some(cartwright_cart::peer(cart, asked, settings.order.currency, hints.of_one_role()));
+        }
+        Ok(self)
+    }
+
+    /// What peers in other processes may ask of `role`.
+    fn routes(&self, role: Role) -> Result<Router, StartError> {
+        Ok(match role {
+            Role::Auth => over_http::auth_routes(&self.users()?, &self.tokens()?),
+            Role::Cart => over_http::carts_routes(&self.carts()?),
+            Role::Product => over_http::catalogue_routes(&known(self.catalogue.as_ref(), role)?),
+            Role::Inventory => over_http::stock_routes(&self.stock()?),
+            Role::Order => over_http::orders_routes(&self.orders()?),
+            Role::Payment | Role::Notification => Router::new(),
+        })
+    }
+}
+
+/// Makes a broadcast for each role, over the wire where there is one.
+#[derive(Clone)]
+pub(crate) struct Hints {
+    wire: Option<Arc<dyn Wire>>,
+    tasks: Tasks,
+}
+
+impl Hints {
+    pub(crate) fn of_one_role(&self) -> Broadcast {
+        match &self.wire {
+            Some(wire) => Broadcast::wired(Arc::clone(wire), &self.tasks),
+            None => Broadcast::new(),
+        }
     }
 }
 
@@ -139,44 +278,81 @@ pub(crate) struct Deps {
     pub(crate) peers: Peers,
     pub(crate) outside: Outside,
     pub(crate) settings: Settings,
-    pub(crate) auth: Auth,
+    pub(crate) auth: Option<Auth>,
+    pub(crate) hints: Hints,
+    pub(crate) backlog: Backlog,
 }
 
-/// A shop that is put together; [`Shop::start`] sets it going.
+/// A shop, or a part of one, that is put together; [`Shop::start`] sets it going.
 pub struct Shop {
     ground: Ground,
     database: Database,
     stores: Stores,
-    auth: Auth,
-    services: Vec<Service>,
+    auth: Option<Auth>,
+    verifier: Arc<dyn Verifier>,
+    services: Vec<(Role, Service)>,
+    peer_routes: Router,
+    jobs: Vec<Job>,
+    backlog: Backlog,
+    leaving: Leaving,
 }
 
 impl Shop {
-    /// Puts a shop together.
+    /// Puts a whole shop together.
     ///
     /// # Errors
     /// See [`StartError`]; each says how to mend it.
     pub async fn assemble(ground: Ground, outside: Outside, settings: Settings) -> Result<Self, StartError> {
-        let database = Database::new(ground.backend.clone(), ground.clock.clone(), ground.ids.clone());
-        let stores = Stores::open(&database, &settings).await?;
-        let auth = cartwright_auth::start(stores.of(Role::Auth).clone(), settings.auth.clone()).await?;
-        let peers = Peers::local(&stores, &auth, &settings);
-        let deps = Deps { stores: stores.clone(), peers, outside, settings, auth: auth.clone() };
-        let mut services = Vec::new();
-        for role in Role::ALL {
-            services.push(role.build(&deps).await?);
-        }
-        Ok(Self { ground, database, stores, auth, services })
+        Self::assemble_part(ground, outside, settings, Part::default()).await
     }
 
-    /// Each role's part of the database.
+    /// Puts a part of a shop together.
+    ///
+    /// # Errors
+    /// See [`StartError`]; each says how to mend it.
+    pub async fn assemble_part(
+        ground: Ground,
+        outside: Outside,
+        settings: Settings,
+        part: Part,
+    ) -> Result<Self, StartError> {
+        let roles = part.roles();
+        let database = Database::new(ground.backend.clone(), ground.clock.clone(), ground.ids.clone());
+        let stores = Stores::open_of(&roles, &database, &settings).await?;
+        let auth = match stores.get(Role::Auth) {
+            Some(store) => Some(cartwright_auth::start(store.clone(), settings.auth.clone()).await?),
+            None => None,
+        };
+        let hints = Hints { wire: part.wire.clone(), tasks: ground.tasks.clone() };
+        let peers = Peers::remote(&part, &ground.clock, &hints);
+        let peers = peers.with_local(&stores, auth.as_ref(), &settings, &hints)?;
+        let (verifier, jobs) = match &auth {
+            Some(auth) => (auth.verifier(), Vec::new()),
+            None => {
+                let checker = checker(&peers, &settings, &ground.clock).await?;
+                (checker.verifier(), vec![checker.job()])
+            }
+        };
+        let backlog = part.backlog;
+        let deps = Deps { stores, peers, outside, settings, auth, hints, backlog };
+        let (mut services, mut peer_routes) = (Vec::new(), Router::new());
+        for role in roles {
+            services.push((role, role.build(&deps).await?));
+            peer_routes = peer_routes.merge(deps.peers.routes(role)?);
+        }
+        let Deps { stores, auth, backlog, .. } = deps;
+        let leaving = Leaving::default();
+        Ok(Self { ground, database, stores, auth, verifier, services, peer_routes, jobs, backlog, leaving })
+    }
+
+    /// The documents of each role that runs here.
     pub const fn stores(&self) -> &Stores {
         &self.stores
     }
 
-    /// Accounts and tokens.
-    pub const fn auth(&self) -> &Auth {
-        &self.auth
+    /// Accounts and tokens, where auth runs here.
+    pub const fn auth(&self) -> Option<&Auth> {
+        self.auth.as_ref()
     }
 
     /// The engine below.
@@ -186,7 +362,7 @@ impl Shop {
 
     /// All subscriptions, for replaying dead letters.
     pub fn subscriptions(&self) -> Vec<Subscription> {
-        self.services.iter().flat_map(|service| service.subscriptions.iter().cloned()).collect()
+        self.services.iter().flat_map(|(_, service)| service.subscriptions.iter().cloned()).collect()
     }
 
     /// Starts relay, consumers and jobs over the in-process broker; takes the routes out.
@@ -203,29 +379,29 @@ impl Shop {
     /// # Errors
     /// When the broker takes no subscription.
     pub async fn start_on(&mut self, broker: Arc<dyn Broker>) -> Result<(), StartError> {
+        broker.expect(Role::interests()).await?;
         broker.subscribe(self.subscriptions()).await?;
         let Ground { tasks, clock, .. } = &self.ground;
-        let relay = Relay::new(&self.database, broker, tasks.clone(), clock.clone());
+        let relay = Relay::new(&self.database, broker, tasks.clone(), clock.clone()).reporting(self.backlog.clone());
         tasks.spawn(relay.run());
-        for job in self.services.iter().flat_map(|service| &service.jobs).chain(&self.forgetting()) {
-            job.start(tasks);
-        }
+        let jobs = self.services.iter().flat_map(|(_, service)| &service.jobs);
+        jobs.chain(&self.jobs).chain(&self.forgetting()).for_each(|job| job.start(tasks));
         Ok(())
     }
 
     /// One job a role that removes receipts and inbox marks that nobody can ask for any more.
     fn forgetting(&self) -> Vec<Job> {
-        let forget = |role: Role| {
-            let store = self.stores.of(role).clone();
-            Job::every(FORGET_EVERY, self.ground.clock.clone(), "forget old receipts and marks", move || {
-                let store = store.clone();
+        let forget = |store: &Store| {
+            let forgotten = store.clone();
+            Job::by_turns(FORGET_EVERY, store, "forget old receipts and marks", move || {
+                let store = forgotten.clone();
                 async move {
                     while forget_old(&store).await? > 0 {}
                     Ok::<_, StoreError>(())
                 }
             })
         };
-        Role::ALL.into_iter().map(forget).collect()
+        self.stores.iter().map(forget).collect()
     }
 
     /// Everything that the shop answers at its one address, and the OpenAPI document of it. Once: the routes are moved out.
@@ -233,12 +409,62 @@ impl Shop {
     /// # Errors
     /// When two services claim the same place, which no setting can cause.
     pub fn take_gateway(&mut self, settings: &GatewaySettings) -> Result<Gateway, StartError> {
-        let mounted = Role::ALL.iter().zip(&mut self.services).map(|(role, service)| Mounted {
+        let mounted = self.services.iter_mut().map(|(role, service)| Mounted {
             name: service.name,
-            routes: std::mem::take(&mut service.routes).merge(health(role.name(), self.stores.of(*role).clone())),
+            routes: std::mem::take(&mut service.routes).merge(health(
+                role.name(),
+                self.stores.of(*role).clone(),
+                self.leaving.clone(),
+            )),
         });
         let Gateway { router, openapi } = gateway(mounted.collect(), settings)?;
-        Ok(Gateway { router: router.layer(Extension(self.auth.verifier())), openapi })
+        Ok(Gateway { router: self.checking_tokens(router), openapi })
+    }
+
+    /// What the only role of this process answers, at the paths that it has alone. Once: the routes are moved out.
+    pub fn take_routes(&mut self) -> Router {
+        let mut router = Router::new();
+        for (role, service) in &mut self.services {
+            let routes = std::mem::take(&mut service.routes).merge(health(
+                role.name(),
+                self.stores.of(*role).clone(),
+                self.leaving.clone(),
+            ));
+            router = router.merge(routes.split_for_parts().0);
+        }
+        self.checking_tokens(router)
+    }
+
+    /// How those who send requests here learn that this process is about to stop.
+    pub const fn leaving(&self) -> &Leaving {
+        &self.leaving
+    }
+
+    /// What the roles of this process answer their peers. Never to be served to anybody else.
+    pub fn peer_routes(&self) -> Router {
+        let alive = self.services.first().map(|(role, _)| {
+            health(role.name(), self.stores.of(*role).clone(), self.leaving.clone()).split_for_parts().0
+        });
+        alive.into_iter().fold(self.peer_routes.clone(), Router::merge)
+    }
+
+    fn checking_tokens(&self, router: Router) -> Router {
+        router.layer(Extension(Arc::clone(&self.verifier)))
+    }
+}
+
+/// The check of tokens in a process without auth. It must know what was revoked before it lets anybody in, so auth is
+/// awaited for a while: processes that are started together are up in any order.
+async fn checker(peers: &Peers, settings: &Settings, clock: &Clock) -> Result<TokenChecker, StartError> {
+    let (watch, tokens) = (clock.stopwatch(), peers.tokens()?);
+    loop {
+        match TokenChecker::start(Arc::clone(&tokens), &settings.auth, clock.clone()).await {
+            Err(AuthError::Peer(error)) if watch.elapsed() < AUTH_WITHIN => {
+                tracing::info!(%error, "waiting for auth");
+                clock.pause(AUTH_ASKED_EVERY).await;
+            }
+            result => return Ok(result?),
+        }
     }
 }
 

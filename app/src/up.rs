@@ -48,8 +48,9 @@ pub async fn run(settings: Settings, demo: bool) -> Result<()> {
     if filled {
         until_on_the_shelf(&opened, &router).await?;
     }
-    let operator = Arc::new(ShopOperator::new(&opened.shop, settings.currency));
-    serve_control(&settings, operator, &opened.ground.tasks);
+    if let Some(operator) = ShopOperator::new(&opened.shop, settings.currency) {
+        serve_control(&settings, Arc::new(operator), &opened.ground.tasks);
+    }
     welcome(&settings, address, admin.as_ref());
     until_stopped(stop, &settings, listener, router, &opened).await;
     if !opened.ground.tasks.drain(&opened.ground.clock, DRAIN).await {
@@ -86,8 +87,9 @@ struct DemoAdmin {
 }
 
 async fn make_admins(settings: &Settings, opened: &Opened, demo: bool) -> Result<Option<DemoAdmin>> {
+    let Some(auth) = opened.shop.auth() else { return Ok(None) };
     if let Some((email, password)) = &settings.admin {
-        opened.shop.auth().create_admin(email, password).await.context("ADMIN_EMAIL and ADMIN_PASSWORD")?;
+        auth.create_admin(email, password).await.context("ADMIN_EMAIL and ADMIN_PASSWORD")?;
         return Ok(None);
     }
     if !demo || !is_empty(opened).await? {
@@ -95,7 +97,7 @@ async fn make_admins(settings: &Settings, opened: &Opened, demo: bool) -> Result
     }
     let password: String = opened.ground.ids.secret().chars().take(16).collect();
     let email: Email = "admin@shop.example".parse()?;
-    opened.shop.auth().create_admin(&email, &Secret::new(password.clone())).await?;
+    auth.create_admin(&email, &Secret::new(password.clone())).await?;
     Ok(Some(DemoAdmin { email, password }))
 }
 

@@ -118,7 +118,7 @@ impl TestShopBuilder {
         let router = layers(gateway.router.merge(sandbox.routes()), edge);
         let email = "admin@example.com".parse().expect("an address");
         let password = Secret::new(ADMIN_PASSWORD.to_owned());
-        shop.auth().create_admin(&email, &password).await.expect("an admin can be made");
+        shop.auth().expect("auth runs here").create_admin(&email, &password).await.expect("an admin can be made");
         let admin = String::new();
         let socket = if self.over_http { Some(Socket::open(router.clone(), &clock, &tasks).await) } else { None };
         let mut test = TestShop {

@@ -24,8 +24,8 @@ impl Reached {
         }
         let opened = Opened::open(settings).await.context("no shop runs here, and its store cannot be opened")?;
         forget_socket(settings)?;
-        let operator = Arc::new(ShopOperator::new(&opened.shop, settings.currency));
-        Ok(Self { operator, opened: Some(opened) })
+        let operator = ShopOperator::new(&opened.shop, settings.currency).context("only a part of the shop is here")?;
+        Ok(Self { operator: Arc::new(operator), opened: Some(opened) })
     }
 
     /// Closes what was opened.

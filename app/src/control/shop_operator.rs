@@ -26,15 +26,15 @@ pub struct ShopOperator {
 }
 
 impl ShopOperator {
-    /// Does what is wished in `shop`, which sells in `currency`.
-    pub fn new(shop: &Shop, currency: Currency) -> Self {
-        Self {
-            auth: shop.auth().clone(),
-            stores: Role::ALL.into_iter().map(|role| shop.stores().of(role).clone()).collect(),
-            products: shop.stores().of(Role::Product).clone(),
+    /// Does what is wished in `shop`, which sells in `currency`. `None` where it is only a part of a shop.
+    pub fn new(shop: &Shop, currency: Currency) -> Option<Self> {
+        Some(Self {
+            auth: shop.auth()?.clone(),
+            stores: shop.stores().iter().cloned().collect(),
+            products: shop.stores().get(Role::Product)?.clone(),
             currency,
             subscriptions: shop.subscriptions(),
-        }
+        })
     }
 
     async fn letters(&self) -> Result<Vec<Stored<DeadLetter>>, Refused> {
