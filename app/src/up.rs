@@ -163,7 +163,7 @@ fn about(shop: &str, clock: cartwright_runtime::Clock) -> GatewaySettings {
 fn router(settings: &Settings, opened: &mut Opened) -> Result<Router, StartError> {
     let clock = opened.ground.clock.clone();
     let gateway = opened.shop.take_gateway(&about(&settings.shop_name, clock.clone()))?;
-    let router = gateway.router.merge(opened.sandbox.routes()).merge(cartwright_demo::router());
+    let router = gateway.router.nest("/payment", opened.sandbox.routes()).merge(cartwright_demo::router());
     let edge =
         EdgeSettings { origins: settings.origins(), waits, ..EdgeSettings::new(clock, opened.ground.ids.clone()) };
     Ok(layers(router, edge))

@@ -115,7 +115,7 @@ impl TestShopBuilder {
         let about = GatewaySettings { shop: "Test shop".to_owned(), version: "0".to_owned(), clock: clock.clone() };
         let gateway = shop.take_gateway(&about).expect("the routes fit together");
         let edge = EdgeSettings { waits: cartwright::shop::waits, ..EdgeSettings::new(clock.clone(), ids) };
-        let router = layers(gateway.router.merge(sandbox.routes()), edge);
+        let router = layers(gateway.router.nest("/payment", sandbox.routes()), edge);
         let email = "admin@example.com".parse().expect("an address");
         let password = Secret::new(ADMIN_PASSWORD.to_owned());
         shop.auth().expect("auth runs here").create_admin(&email, &password).await.expect("an admin can be made");

@@ -27,8 +27,6 @@ pub(crate) struct Charge {
     pub(crate) state: State,
     /// What went back.
     pub(crate) refunds: HashMap<RefundId, Money>,
-    /// The ledger's line that says the last of this; 0 where it was there at the start.
-    pub(crate) line: u64,
 }
 
 /// Where a charge stands.
@@ -54,10 +52,9 @@ impl Book {
         self.charges.get(&key)
     }
 
-    /// Takes over what the ledger's `line` says.
-    pub(crate) fn apply(&mut self, entry: &LedgerEntry, line: u64) {
+    /// Takes over what a line of the ledger says.
+    pub(crate) fn apply(&mut self, entry: &LedgerEntry) {
         let charge = self.charges.entry(entry.key).or_default();
-        charge.line = line;
         match &entry.effect {
             Effect::Pending { amount, method, until } => charge.is_about(*amount, method, State::Pending(*until)),
             Effect::ActionRequired { amount, method, expires_at } => {

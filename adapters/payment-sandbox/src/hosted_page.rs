@@ -28,12 +28,12 @@ const HEADERS: [(HeaderName, &str); 3] = [
 ];
 
 impl Sandbox {
-    /// The hosted page, `/payment/sandbox/{key}`, for the gateway to mount at its root.
+    /// The hosted page, `/sandbox/{key}`, beside payment's own routes.
     pub fn routes(&self) -> Router {
         Router::new()
-            .route("/payment/sandbox/{key}", get(show))
-            .route("/payment/sandbox/{key}/approve", post(approve))
-            .route("/payment/sandbox/{key}/decline", post(decline))
+            .route("/sandbox/{key}", get(show))
+            .route("/sandbox/{key}/approve", post(approve))
+            .route("/sandbox/{key}/decline", post(decline))
             .with_state(self.clone())
     }
 }

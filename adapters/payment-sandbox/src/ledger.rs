@@ -1,21 +1,24 @@
 //! The sandbox's ledger: an append-only file of one JSON line for each effect, on disk before anybody is told.
 //!
-//! A line that was cut short by a crash was never answered, so it is dropped when the file is opened; anything else that
-//! cannot be read is an error. One thread writes; whatever waits shares one sync.
+//! The processes of a shop that share the file are one provider: each locks it, reads what the others wrote, decides and
+//! appends. A line that was cut short by a crash was never answered, so it is dropped; anything else that cannot be read is
+//! an error. Whatever waits shares one sync.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 
 use cartwright_runtime::Time;
 use cartwright_vocabulary::{Money, PaymentId, RefundId};
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 /// The ledger's file name within its folder.
 pub const LEDGER_FILE: &str = "sandbox-ledger.jsonl";
-/// Lines that may wait for the writer.
+/// Numbers that may wait for the disk.
 const WAITING_MOST: usize = 4096;
 
 /// One effect on one charge.
@@ -133,68 +136,125 @@ fn whole_lines(text: &[u8]) -> &[u8] {
     text.get(..end).unwrap_or_default()
 }
 
-/// Appends to a ledger. Lines are numbered from 1; [`Ledger::synced`] says up to which they are on disk.
+/// An open ledger, which other processes may have open too. What was read from or written to it has a number; the higher
+/// one is later, and [`Ledger::synced`] says up to which all of it is on disk.
 pub(crate) struct Ledger {
-    lines: SyncSender<Vec<u8>>,
+    file: File,
+    /// The bytes of it that are known here.
+    known: u64,
+    number: u64,
+    to_sync: SyncSender<u64>,
     synced: watch::Receiver<u64>,
-    appended: u64,
 }
 
 impl Ledger {
-    /// Opens the ledger in `folder`, and gives what is in it.
-    pub(crate) fn open(folder: &Path) -> Result<(Self, Vec<LedgerEntry>), LedgerError> {
+    /// Opens the ledger in `folder`.
+    pub(crate) fn open(folder: &Path) -> Result<Self, LedgerError> {
         let path = folder.join(LEDGER_FILE);
-        let entries = read_ledger(&path)?;
-        let file = ready_to_append(folder, &path).map_err(|cause| LedgerError::File { path: path.clone(), cause })?;
-        let (lines, waiting) = mpsc::sync_channel(WAITING_MOST);
+        // What cannot be read is told with its line.
+        read_ledger(&path)?;
+        let failed = |cause: io::Error| LedgerError::File { path: path.clone(), cause };
+        let file = open_to_append(folder, &path).map_err(failed)?;
+        let synced_file = file.try_clone().map_err(failed)?;
+        let (to_sync, waiting) = mpsc::sync_channel(WAITING_MOST);
         let (done, synced) = watch::channel(0);
-        let writer = std::thread::Builder::new().name("sandbox-ledger".to_owned());
-        writer.spawn(move || write_groups(file, &waiting, &done)).map_err(|cause| LedgerError::File { path, cause })?;
-        Ok((Self { lines, synced, appended: 0 }, entries))
+        let syncer = std::thread::Builder::new().name("sandbox-ledger".to_owned());
+        syncer.spawn(move || sync_groups(&synced_file, &waiting, &done)).map_err(failed)?;
+        Ok(Self { file, known: 0, number: 0, to_sync, synced })
     }
 
-    /// Hands a line to the writer and gives its number, or `None` where the file takes no more.
-    pub(crate) fn append(&mut self, entry: &LedgerEntry) -> Option<u64> {
-        let mut line = serde_json::to_vec(entry).ok()?;
-        line.push(b'\n');
-        self.lines.send(line).ok()?;
-        self.appended += 1;
-        Some(self.appended)
+    /// The ledger for this caller alone, whichever process the others are in, until what it gives is dropped.
+    ///
+    /// # Errors
+    /// When it cannot be locked.
+    pub(crate) fn turn(&mut self) -> io::Result<Turn<'_>> {
+        flock(&self.file, FlockOperation::LockExclusive)?;
+        Ok(Turn(self))
     }
 
-    /// The number of the last line that is on disk; closed where the file takes no more.
+    /// The number up to which all is on disk; closed where the disk refused.
     pub(crate) fn synced(&self) -> watch::Receiver<u64> {
         self.synced.clone()
     }
 }
 
-/// The file without a line that was cut short, at its end, with its name on disk.
-fn ready_to_append(folder: &Path, path: &Path) -> io::Result<File> {
+/// The ledger, locked.
+pub(crate) struct Turn<'a>(&'a mut Ledger);
+
+impl Turn<'_> {
+    /// What other processes wrote since the last turn.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn news(&mut self) -> io::Result<Vec<LedgerEntry>> {
+        let length = self.0.file.metadata()?.len();
+        if length == self.0.known {
+            return Ok(Vec::new());
+        }
+        let mut text = vec![0; usize::try_from(length.saturating_sub(self.0.known)).unwrap_or(usize::MAX)];
+        self.0.file.read_exact_at(&mut text, self.0.known)?;
+        let whole = whole_lines(&text);
+        let lines = whole.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let entries = lines.map(serde_json::from_slice).collect::<Result<Vec<LedgerEntry>, _>>()?;
+        let end = self.0.known + u64::try_from(whole.len()).unwrap_or(u64::MAX);
+        if end < length {
+            // Its writer died in the middle of this line and has told nobody.
+            self.0.file.set_len(end)?;
+        }
+        self.0.known = end;
+        self.sync()?;
+        Ok(entries)
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// When it cannot be written; the file is as it was then, or its end is cut off at the next turn.
+    pub(crate) fn append(&mut self, entry: &LedgerEntry) -> io::Result<()> {
+        let mut line = serde_json::to_vec(entry)?;
+        line.push(b'\n');
+        self.0.file.write_all(&line)?;
+        self.0.known += u64::try_from(line.len()).unwrap_or(u64::MAX);
+        self.sync()
+    }
+
+    /// The number of the last thing that was read or written.
+    pub(crate) fn number(&self) -> u64 {
+        self.0.number
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.number += 1;
+        self.0.to_sync.send(self.0.number).map_err(|_| io::Error::other("the disk refused an earlier line"))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = flock(&self.0.file, FlockOperation::Unlock) {
+            tracing::error!(%error, "the sandbox provider's ledger cannot be unlocked");
+        }
+    }
+}
+
+/// The file, with its name on disk.
+fn open_to_append(folder: &Path, path: &Path) -> io::Result<File> {
     std::fs::create_dir_all(folder)?;
-    let file = OpenOptions::new().create(true).append(true).open(path)?;
-    let whole = whole_lines(&std::fs::read(path)?).len();
-    file.set_len(u64::try_from(whole).unwrap_or(u64::MAX))?;
+    let file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
     file.sync_all()?;
     File::open(folder)?.sync_all()?;
     Ok(file)
 }
 
-/// Writes whatever waits and syncs it at once, until nobody appends any more or the disk refuses.
-fn write_groups(mut file: File, waiting: &Receiver<Vec<u8>>, done: &watch::Sender<u64>) {
-    let mut written = 0;
+/// Syncs for all who wait at once, until nobody asks any more or the disk refuses.
+fn sync_groups(file: &File, waiting: &Receiver<u64>, done: &watch::Sender<u64>) {
     while let Ok(first) = waiting.recv() {
-        let mut group = first;
-        let mut lines = 1;
-        for line in waiting.try_iter().take(WAITING_MOST) {
-            group.extend(line);
-            lines += 1;
-        }
-        if let Err(error) = file.write_all(&group).and_then(|()| file.sync_data()) {
-            // What is on disk is not known any more, so nothing more is written: a restart reads what is there.
+        let last = waiting.try_iter().last().unwrap_or(first);
+        if let Err(error) = file.sync_data() {
+            // What is on disk is not known any more, so nothing more is answered: a restart reads what is there.
             tracing::error!(%error, "the sandbox provider's ledger cannot be written; it answers nothing any more");
             return;
         }
-        written += lines;
-        done.send_replace(written);
+        done.send_replace(last);
     }
 }

@@ -1,6 +1,8 @@
 //! The sandbox itself: what each call of the port does to the book and the ledger.
 
+use std::fmt::Display;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,7 +42,8 @@ impl Default for Settings {
     }
 }
 
-/// A payment provider that behaves as its tokens say. Cheap to clone; clones are one provider.
+/// A payment provider that behaves as its tokens say. Cheap to clone; clones are one provider, and so are all that share a
+/// ledger, in this process and others.
 #[derive(Clone)]
 pub struct Sandbox {
     clock: Clock,
@@ -59,10 +62,7 @@ impl Sandbox {
     /// # Errors
     /// When the ledger cannot be read or written; see [`LedgerError`].
     pub fn open(folder: &Path, clock: Clock, settings: Settings) -> Result<Self, LedgerError> {
-        let (ledger, entries) = Ledger::open(folder)?;
-        let mut book = Book::default();
-        entries.iter().for_each(|entry| book.apply(entry, 0));
-        let state = Arc::new(Mutex::new(Books { book, ledger }));
+        let state = Arc::new(Mutex::new(Books { book: Book::default(), ledger: Ledger::open(folder)? }));
         Ok(Self { clock, settings: Arc::new(settings), state })
     }
 
@@ -92,26 +92,29 @@ impl Sandbox {
         key: PaymentId,
         decide: impl Fn(Option<&Charge>) -> Result<Option<Effect>, ProviderError>,
     ) -> Result<Option<Charge>, ProviderError> {
-        let (charge, mut synced) = {
+        let (charge, number, mut synced) = {
             let mut books = self.books();
-            let overtaken = books.book.charge(key).and_then(|charge| charge.overtaken(self.clock.now()));
-            self.enter(&mut books, key, overtaken)?;
-            let decided = decide(books.book.charge(key))?;
-            self.enter(&mut books, key, decided)?;
-            (books.book.charge(key).cloned(), books.ledger.synced())
+            let Books { book, ledger } = &mut *books;
+            let synced = ledger.synced();
+            let mut turn = ledger.turn().map_err(unwritten)?;
+            turn.news().map_err(unwritten)?.iter().for_each(|entry| book.apply(entry));
+            let now = self.clock.now();
+            let mut enter = |book: &mut Book, effect: Option<Effect>| {
+                let Some(effect) = effect else { return Ok(()) };
+                let entry = LedgerEntry { at: now, key, effect };
+                turn.append(&entry).map_err(unwritten)?;
+                book.apply(&entry);
+                Ok::<_, ProviderError>(())
+            };
+            let overtaken = book.charge(key).and_then(|charge| charge.overtaken(now));
+            enter(book, overtaken)?;
+            let decided = decide(book.charge(key))?;
+            enter(book, decided)?;
+            (book.charge(key).cloned(), turn.number(), synced)
         };
-        let line = charge.as_ref().map_or(0, |charge| charge.line);
-        let on_disk = synced.wait_for(|done| *done >= line).await;
-        on_disk.map(drop).map_err(|_| unwritten())?;
+        let on_disk = synced.wait_for(|done| *done >= number).await;
+        on_disk.map(drop).map_err(unwritten)?;
         Ok(charge)
-    }
-
-    fn enter(&self, books: &mut Books, key: PaymentId, effect: Option<Effect>) -> Result<(), ProviderError> {
-        let Some(effect) = effect else { return Ok(()) };
-        let entry = LedgerEntry { at: self.clock.now(), key, effect };
-        let line = books.ledger.append(&entry).ok_or_else(unwritten)?;
-        books.book.apply(&entry, line);
-        Ok(())
     }
 
     fn begin(&self, amount: Money, method: &str) -> Effect {
@@ -155,8 +158,8 @@ impl Sandbox {
     }
 }
 
-fn unwritten() -> ProviderError {
-    ProviderError::Unknown("the sandbox provider's ledger cannot be written".to_owned())
+fn unwritten(cause: impl Display) -> ProviderError {
+    ProviderError::Unknown(format!("the sandbox provider's ledger cannot be written: {cause}"))
 }
 
 #[async_trait]
@@ -165,9 +168,13 @@ impl PaymentProvider for Sandbox {
         if self.is_lost(key, method) {
             return self.cut().await;
         }
-        let known = self.books().book.charge(key).is_some();
-        let charge = self.change(key, |charge| Ok(charge.is_none().then(|| self.begin(amount, method)))).await?;
-        if !known && behaviour_of(method) == Behaviour::AnswerLost {
+        let begun = AtomicBool::new(false);
+        let charge = self.change(key, |charge| {
+            begun.store(charge.is_none(), Ordering::Relaxed);
+            Ok(charge.is_none().then(|| self.begin(amount, method)))
+        });
+        let charge = charge.await?;
+        if begun.into_inner() && behaviour_of(method) == Behaviour::AnswerLost {
             return self.cut().await;
         }
         self.stands(key, charge)

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use cartwright_payment::{PaymentProvider, ProviderError, Standing};
@@ -108,6 +109,25 @@ async fn a_key_that_was_ended_before_it_began_never_begins() {
 }
 
 #[tokio::test]
+async fn processes_that_share_a_ledger_are_one_provider() {
+    let (folder, clock) = (TempDir::new().unwrap(), clock());
+    let (one, other) = (open(folder.path(), &clock), open(folder.path(), &clock));
+
+    let racing = futures::future::join_all((0..40).map(async |number| {
+        let sandbox = if number % 2 == 0 { &one } else { &other };
+        sandbox.authorise(key(number / 4), price(), "pm_card_visa").await.unwrap()
+    }));
+    assert!(racing.await.iter().all(|standing| matches!(standing, Standing::Authorised { .. })));
+    other.capture(key(0), price()).await.unwrap();
+    assert!(is_refused(&one.refund(key(1), refund_key(1), price()).await), "key 1 was not captured");
+    one.refund(key(0), refund_key(1), price()).await.unwrap();
+    assert!(is_refused(&other.refund(key(0), refund_key(2), price()).await), "all of it went back");
+
+    let authorised = effects(folder.path()).into_iter().filter(|effect| matches!(effect, Effect::Authorised { .. }));
+    assert_eq!(authorised.count(), 10);
+}
+
+#[tokio::test]
 async fn the_tokens_do_what_the_readme_says() {
     let folder = TempDir::new().unwrap();
     let clock = clock();
@@ -148,7 +168,7 @@ async fn the_tokens_do_what_the_readme_says() {
 }
 
 async fn fetch(sandbox: &Sandbox, request: Request<Body>) -> (u16, String) {
-    let response = sandbox.routes().oneshot(request).await.unwrap();
+    let response = Router::new().nest("/payment", sandbox.routes()).oneshot(request).await.unwrap();
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8(body.to_vec()).unwrap())

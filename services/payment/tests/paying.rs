@@ -61,7 +61,7 @@ async fn a_shopper_who_must_act_is_told_where_and_approves_there() {
     assert_eq!(answer.body["status"], "requires_action");
     assert_eq!(answer.body["nextAction"]["type"], "authenticate");
     let url = answer.body["nextAction"]["url"].as_str().unwrap().to_owned();
-    let path = url.strip_prefix("http://localhost:3001").unwrap();
+    let path = url.strip_prefix("http://localhost:3001/payment").unwrap();
 
     let page = counter.sandbox.routes();
     let approve = Request::post(format!("{path}/approve")).body(Body::empty()).unwrap();
@@ -79,7 +79,7 @@ async fn an_approval_is_noticed_without_anybody_asking() {
     let counter = declined().await;
     let body = paying("pm_card_authenticationRequired");
     let answer = counter.post(order(ORDER), &owner(), "/process-payment", &body).await;
-    let path = format!("/payment/sandbox/{}/approve", answer.body["paymentId"].as_str().unwrap());
+    let path = format!("/sandbox/{}/approve", answer.body["paymentId"].as_str().unwrap());
     let approve = Request::post(path).body(Body::empty()).unwrap();
     let approved_at = counter.clock.now();
     assert_eq!(tower::ServiceExt::oneshot(counter.sandbox.routes(), approve).await.unwrap().status(), 303);
