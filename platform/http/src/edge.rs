@@ -16,7 +16,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Version, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use cartwright_runtime::{Clock, Ids};
 use futures::FutureExt;
@@ -26,12 +26,12 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use crate::cors::{self, Origins};
-use crate::{Problem, refusal};
+use crate::{Leaving, Problem, refusal};
 
 /// The name of the request's id, in requests and in responses.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What is left of the caller's deadline, milliseconds. Between processes each subtracts what it needed itself.
+/// What is left of the caller's deadline, milliseconds (R-L 3). Between processes each subtracts what it needed itself.
 pub const DEADLINE: HeaderName = HeaderName::from_static("x-request-deadline-ms");
 
 /// On a refusal: nothing was begun, so the request can go to another instance whatever it asks for.
@@ -61,7 +61,10 @@ pub struct EdgeSettings {
     /// How long a request is worked on before it is given up with 503, milliseconds of real time.
     pub deadline_ms: u64,
     /// Whether the route with this path template only waits for others: it then takes no turn and has its own deadline.
+    /// What is handed to another process has no template and is judged by its path.
     pub waits: fn(&str) -> bool,
+    /// Once this is announced `/readyz` answers 503, whatever the routes say.
+    pub leaving: Leaving,
     /// The clock.
     pub clock: Clock,
     /// The source of request ids.
@@ -82,6 +85,7 @@ impl EdgeSettings {
             admission_ms: 100,
             deadline_ms: 15_000,
             waits: |_| false,
+            leaving: Leaving::default(),
             clock,
             ids,
         }
@@ -155,18 +159,23 @@ where
             span.record("traceparent", parent);
         }
         let origin = edge.origins.of(&request);
+        let closing = has_unsure_end(&request);
         let early = match edge.refuse(&request) {
             Err(problem) => Some(problem.into_response()),
             Ok(()) => cors::preflight(&request, origin.as_ref()),
         };
         let Some(response) = early else {
             let class = edge.class(&request);
+            let limit = edge.limit(class, &request);
             tracing::debug!(parent: &span, method = %request.method(), path = request.uri().path(), "asked");
             // Nothing happens in the routes before the future is polled, which is after admission.
             let work = self.inner.call(request);
             let answer = async move {
-                let mut response = edge.admit(class, work).await;
+                let mut response = edge.admit(class, limit, work).await;
                 edge.finish(&mut response, &id, origin);
+                if closing {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
                 Ok(response)
             };
             return Box::pin(answer.instrument(span));
@@ -181,6 +190,12 @@ impl Edge {
     /// What is wrong with a request by its outside alone.
     fn refuse(&self, request: &Request<Body>) -> Result<(), Problem> {
         let settings = &self.settings;
+        if request.method() == Method::CONNECT || wants_another_protocol(request.headers()) {
+            return Err(closing(request, Problem::bad_request("bad_request", "Only HTTP is spoken here.")));
+        }
+        if request.uri().path() == "/readyz" && settings.leaving.is_announced() {
+            return Err(Problem::unavailable("not_ready", "This process is about to stop."));
+        }
         let url_bytes = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
         if url_bytes > settings.url_bytes_max {
             return Err(refusal::of_status(StatusCode::URI_TOO_LONG));
@@ -192,7 +207,7 @@ impl Edge {
         }
         // A request that came over no socket was made by this program, which names no host.
         match request.extensions().get::<ConnectInfo<SocketAddr>>() {
-            Some(_) => self.check_host(request),
+            Some(_) => self.check_host(request).map_err(|problem| closing(request, problem)),
             None => Ok(()),
         }
     }
@@ -222,28 +237,43 @@ impl Edge {
         if matches!(request.uri().path(), "/livez" | "/readyz" | "/health") {
             return Class::Probing;
         }
-        let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let route = matched.filter(|template| !template.contains("{*")).unwrap_or(request.uri().path());
         if (self.settings.waits)(route) { Class::Waiting } else { Class::Working }
     }
 
-    async fn admit<F>(&self, class: Class, work: F) -> Response
+    /// How long the request may take: no longer than whoever asks waits for it.
+    fn limit(&self, class: Class, request: &Request<Body>) -> Option<Duration> {
+        let left =
+            request.headers().get(DEADLINE).and_then(|left| left.to_str().ok()).and_then(|left| left.parse().ok());
+        let ours = match class {
+            Class::Waiting => None,
+            Class::Working | Class::Probing => Some(self.settings.deadline_ms),
+        };
+        ours.into_iter().chain(left).min().map(Duration::from_millis)
+    }
+
+    async fn admit<F>(&self, class: Class, limit: Option<Duration>, work: F) -> Response
     where
         F: Future<Output = Result<Response, Infallible>> + Send,
     {
         let turn = match class {
-            Class::Working => match self.turn().await {
+            Class::Working => match self.turn(limit).await {
                 Some(turn) => Some(turn),
-                None => return refusal::of_status(StatusCode::SERVICE_UNAVAILABLE).into_response(),
+                None => return not_begun(refusal::of_status(StatusCode::SERVICE_UNAVAILABLE)),
             },
+            Class::Waiting | Class::Probing if limit.is_some_and(|limit| limit.is_zero()) => {
+                return not_begun(refusal::of_status(StatusCode::SERVICE_UNAVAILABLE));
+            }
             Class::Waiting | Class::Probing => None,
         };
         let work = AssertUnwindSafe(work).catch_unwind();
-        let result = match class {
-            Class::Waiting => work.await,
-            Class::Working | Class::Probing => tokio::select! {
+        let result = match limit {
+            None => work.await,
+            Some(limit) => tokio::select! {
                 biased;
                 result = work => result,
-                () = self.settings.clock.pause(Duration::from_millis(self.settings.deadline_ms)) => return too_late(),
+                () = self.settings.clock.pause(limit) => return too_late(),
             },
         };
         drop(turn);
@@ -253,14 +283,19 @@ impl Edge {
         }
     }
 
-    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+    /// A turn, as soon as there is one; `None` where there is none for too long, or nobody waits for the answer any more.
+    async fn turn(&self, limit: Option<Duration>) -> Option<SemaphorePermit<'_>> {
+        let patience = Duration::from_millis(self.settings.admission_ms).min(limit.unwrap_or(Duration::MAX));
+        if limit.is_some_and(|limit| limit.is_zero()) {
+            return None;
+        }
         if let Ok(turn) = self.turns.try_acquire() {
             return Some(turn);
         }
         tokio::select! {
             biased;
             turn = self.turns.acquire() => turn.ok(),
-            () = self.settings.clock.pause(Duration::from_millis(self.settings.admission_ms)) => None,
+            () = self.settings.clock.pause(patience) => None,
         }
     }
 
@@ -276,6 +311,29 @@ impl Edge {
         default(headers, header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
         self.origins.mark(headers, origin);
     }
+}
+
+/// A refusal of a request of which nothing was begun.
+fn not_begun(problem: Problem) -> Response {
+    problem.with_header(NOT_PROCESSED, "1").into_response()
+}
+
+/// A refusal after which nothing more is read from the connection: who sends this may mean something else by the rest of
+/// it than we do (R-H 2). HTTP/2 keeps its requests apart by itself.
+fn closing(request: &Request<Body>, problem: Problem) -> Problem {
+    if request.version() < Version::HTTP_2 { problem.with_header(header::CONNECTION, "close") } else { problem }
+}
+
+/// Whether a proxy before us may see the end of the request elsewhere than we do. A `Content-Length` beside
+/// `Transfer-Encoding` is ignored before we see it, so whatever has the latter ends its connection (RFC 9112, 6.1).
+fn has_unsure_end(request: &Request<Body>) -> bool {
+    request.version() < Version::HTTP_2 && request.headers().contains_key(header::TRANSFER_ENCODING)
+}
+
+/// Whether the request asks to go on in a protocol other than HTTP/2, which we do not offer either and may ignore.
+fn wants_another_protocol(headers: &HeaderMap) -> bool {
+    let wanted = headers.get_all(header::UPGRADE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    wanted.map(<[u8]>::trim_ascii).any(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"))
 }
 
 fn default(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {

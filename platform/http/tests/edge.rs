@@ -13,7 +13,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, Sse};
 use axum::routing::{get, post};
-use cartwright_http::{EdgeSettings, Json, Limits, layers, serve};
+use cartwright_http::{EdgeSettings, Json, Leaving, Limits, layers, serve};
 use cartwright_runtime::{Clock, Ids, Stopwatch, Tasks};
 use futures::{FutureExt, StreamExt};
 use serde::{Deserialize, Serialize};
@@ -422,6 +422,64 @@ async fn a_request_names_one_host_that_is_served_here_and_no_other_place() {
 }
 
 #[tokio::test]
+async fn whoever_may_mean_something_else_by_a_request_is_refused_and_hung_up_on() {
+    let host = Host::with(short_limits(), |settings| EdgeSettings { hosts: vec!["shop".into()], ..settings }).await;
+    let post = "POST /letters HTTP/1.1\r\nhost: shop\r\n";
+    for request in [
+        "GET /health HTTP/1.1\r\n\r\n".to_owned(),
+        "GET /health HTTP/1.1\r\nhost: shop\r\nhost: shop\r\n\r\n".to_owned(),
+        "GET /health HTTP/1.1\r\nhost: elsewhere\r\n\r\n".to_owned(),
+        "GET http://shop/health HTTP/1.1\r\nhost: shop\r\n\r\n".to_owned(),
+        "CONNECT shop:443 HTTP/1.1\r\nhost: shop\r\n\r\n".to_owned(),
+        "GET /health HTTP/1.1\r\nhost: shop\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n".to_owned(),
+        "GET /health HTTP/1.1\r\nhost: shop\r\nx-a: 1\r\n 2\r\n\r\n".to_owned(),
+        "GET /health HTTP/1.1\r\nhost: shop\r\nx-a : 1\r\n\r\n".to_owned(),
+        "GET /health HTTP/1.1\nhost: shop\r\nx\r\n\r\n".to_owned(),
+        format!("{post}content-length: 3\r\ncontent-length: 4\r\n\r\nabcd"),
+        format!("{post}content-length: 3, 4\r\n\r\nabcd"),
+        format!("{post}content-length: +3\r\n\r\nabc"),
+        format!("{post}transfer-encoding: gzip\r\n\r\nabc"),
+        format!("{post}transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n"),
+        "POST /letters HTTP/1.0\r\nhost: shop\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
+    ] {
+        let mut stream = host.connect().await;
+        stream.write_all(format!("{request}GET /health HTTP/1.1\r\nhost: shop\r\n\r\n").as_bytes()).await.unwrap();
+        assert_eq!(Answer::read(&mut stream).await.status, 400, "{request}");
+        let mut rest = Vec::new();
+        let end = Clock::system().timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+        assert!(end.is_some() && rest.is_empty(), "{request} was followed by {:?}", String::from_utf8_lossy(&rest));
+    }
+}
+
+#[tokio::test]
+async fn a_request_with_two_lengths_is_the_last_of_its_connection() {
+    let host = Host::start().await;
+    let mut stream = host.connect().await;
+    let smuggled = "GET /health HTTP/1.1\r\nhost: shop\r\n\r\n";
+    let request = format!(
+        "POST /letters HTTP/1.1\r\nhost: shop\r\ncontent-length: {}\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}",
+        5 + smuggled.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let answer = Answer::read(&mut stream).await;
+    assert_eq!((answer.status, answer.header("connection")), (200, "close"));
+    assert!(is_closed_within(&mut stream, PATIENCE).await);
+
+    let mut whole = Vec::new();
+    let mut stream = host.connect().await;
+    stream.write_all(request.as_bytes()).await.unwrap();
+    assert!(Clock::system().timeout(PATIENCE, stream.read_to_end(&mut whole)).await.is_some());
+    assert_eq!(String::from_utf8_lossy(&whole).matches("HTTP/1.1").count(), 1, "the smuggled request was answered");
+}
+
+#[tokio::test]
+async fn a_wish_for_http_2_is_passed_over() {
+    let host = Host::start().await;
+    let answer = host.ask("GET /health HTTP/1.1\r\nhost: shop\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n").await;
+    assert_eq!((answer.status, answer.text()), (200, "well"));
+}
+
+#[tokio::test]
 async fn a_sane_request_id_is_taken_over_and_another_is_replaced() {
     let host = Host::start().await;
     let ask = async |id: &str| {
@@ -492,6 +550,7 @@ async fn a_full_server_refuses_work_and_still_answers_probes_and_those_who_wait(
     let refused = host.get("/cached").await;
     assert_eq!((refused.status, refused.problem().as_str()), (503, "overloaded"));
     assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(refused.header("x-cartwright-not-processed"), "1");
     assert_eq!(host.get("/health").await.status, 200);
     let mut waiting = host.connect().await;
     waiting.write_all(b"GET /wait HTTP/1.1\r\nhost: shop\r\n\r\n").await.unwrap();
@@ -521,6 +580,41 @@ async fn a_request_is_given_up_at_its_deadline_and_one_that_waits_is_not() {
 
     host.gate.notify_one();
     assert_eq!(Answer::read(&mut waiting).await.status, 200);
+}
+
+#[tokio::test]
+async fn no_request_takes_longer_than_its_caller_waits() {
+    let host =
+        Host::with(short_limits(), |settings| EdgeSettings { waits: |route| route == "/wait", ..settings }).await;
+    let ask = async |path: &str, left: &str| {
+        host.ask(&format!("GET {path} HTTP/1.1\r\nhost: shop\r\nx-request-deadline-ms: {left}\r\n\r\n")).await
+    };
+    for path in ["/slow", "/wait"] {
+        let late = ask(path, "80").await;
+        assert_eq!((late.status, late.problem().as_str()), (503, "deadline_exceeded"));
+        assert_eq!(late.header("x-cartwright-not-processed"), "", "it was begun");
+        host.reached.notified().await;
+
+        let never_begun = ask(path, "0").await;
+        assert_eq!((never_begun.status, never_begun.problem().as_str()), (503, "overloaded"));
+        assert_eq!(never_begun.header("x-cartwright-not-processed"), "1");
+        assert!(host.reached.notified().now_or_never().is_none());
+    }
+    assert_eq!(ask("/health", "nonsense").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_process_that_is_about_to_stop_says_so_and_goes_on_answering() {
+    let leaving = Leaving::default();
+    let told = leaving.clone();
+    let host = Host::with(short_limits(), |settings| EdgeSettings { leaving: told, ..settings }).await;
+    assert_eq!(host.get("/readyz").await.status, 404, "it is the routes' to answer");
+
+    leaving.announce();
+
+    let answer = host.get("/readyz").await;
+    assert_eq!((answer.status, answer.problem().as_str()), (503, "not_ready"));
+    assert_eq!(host.get("/health").await.status, 200);
 }
 
 #[tokio::test]
