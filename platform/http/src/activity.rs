@@ -41,6 +41,11 @@ impl Activity {
         u64::try_from(self.open.elapsed().as_millis()).unwrap_or(NOT - 1)
     }
 
+    /// The handshake is over: from now on the first request has its time.
+    pub(crate) fn welcomed(&self) {
+        self.idle_since_ms.store(self.now_ms(), Ordering::Relaxed);
+    }
+
     /// Bytes came. Outside a request they begin a header.
     pub(crate) fn received(&self) {
         if self.under_way.load(Ordering::Relaxed) == 0 && self.head_since_ms.load(Ordering::Relaxed) == NOT {

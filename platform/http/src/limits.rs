@@ -3,7 +3,8 @@
 /// Limits of a listener (R-H 1). All times are real time, whatever clock the program is driven by: they guard sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// From the opening of a connection to its first byte, milliseconds.
+    /// From the opening of a connection to its first byte, milliseconds; with TLS as much for the handshake, and as much
+    /// again from its end to the first byte.
     pub first_byte_ms: u64,
     /// From the first byte of a request to the end of its header, milliseconds.
     pub head_ms: u64,

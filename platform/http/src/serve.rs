@@ -1,7 +1,9 @@
-//! The accept loop: HTTP/1.1 and HTTP/2 without TLS on one port, within [`Limits`], with an orderly end (R-H 1, R-O 1).
+//! The accept loop: HTTP/1.1 and HTTP/2 on one port, with TLS or without, within [`Limits`], with an orderly end (R-H 1,
+//! R-O 1).
 //!
-//! Promises that silent, half-sent, trickling and unread connections end in time while others are served, and that a
-//! request which was accepted before the stop is answered if it ends within the drain.
+//! Promises that silent, half-sent, trickling and unread connections end in time while others are served, that a
+//! handshake holds up nobody else, and that a request which was accepted before the stop is answered if it ends within
+//! the drain.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -22,12 +24,14 @@ use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::Service as _;
 
 use crate::activity::Activity;
-use crate::watched::{RequestBody, ResponseBody, Socket};
+use crate::tls::{PeerIdentity, Tls};
+use crate::watched::{Inbound, Outbound, RequestBody, ResponseBody};
 use crate::{Limits, Problem};
 
 /// What hyper buffers of a header before it refuses by itself; far above what [`crate::layers`] lets through with a
@@ -44,15 +48,39 @@ enum Phase {
     Cut,
 }
 
-/// Serves `router` on `listener` until `tasks` are told to stop and what was under way has ended.
+/// Serves `router` on `listener`, without TLS, until `tasks` are told to stop and what was under way has ended.
 ///
 /// Every request carries [`ConnectInfo<SocketAddr>`]. After the stop nothing is accepted, connections are told to close,
 /// event streams end, and requests under way have `limits.drain_ms`. Gives the number of connections that had to be cut.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, clock: Clock, tasks: Tasks) -> usize {
+    accept(listener, router, None, limits, clock, tasks).await
+}
+
+/// Like [`serve`], with TLS. Behind [`Tls::mutual`] every request carries the [`PeerIdentity`] of its connection too.
+pub async fn serve_tls(
+    listener: TcpListener,
+    router: Router,
+    tls: Tls,
+    limits: Limits,
+    clock: Clock,
+    tasks: Tasks,
+) -> usize {
+    accept(listener, router, Some(tls), limits, clock, tasks).await
+}
+
+async fn accept(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<Tls>,
+    limits: Limits,
+    clock: Clock,
+    tasks: Tasks,
+) -> usize {
     let (phase, watched) = watch::channel(Phase::Open);
     let room = Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)));
     let server = Server {
         router: router.with_state(()),
+        tls,
         builder: builder(&tasks),
         crowd: Arc::default(),
         room: Arc::clone(&room),
@@ -117,8 +145,15 @@ where
     }
 }
 
+/// Who is at the other end of a connection.
+struct Client {
+    address: SocketAddr,
+    identity: Option<PeerIdentity>,
+}
+
 struct Server {
     router: Router,
+    tls: Option<Tls>,
     builder: Builder<Background>,
     crowd: Arc<Crowd>,
     room: Arc<Semaphore>,
@@ -132,10 +167,14 @@ impl Server {
     /// Serves a connection in the background, or refuses it where there are too many.
     fn open(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
-            return refuse(stream, StatusCode::SERVICE_UNAVAILABLE, "There are too many connections.");
+            return self.refuse(stream, StatusCode::SERVICE_UNAVAILABLE, "There are too many connections.");
         };
         let Some(place) = self.crowd.enter(peer.ip(), &self.limits) else {
-            return refuse(stream, StatusCode::TOO_MANY_REQUESTS, "There are too many connections from your address.");
+            return self.refuse(
+                stream,
+                StatusCode::TOO_MANY_REQUESTS,
+                "There are too many connections from your address.",
+            );
         };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection ended before it was served");
@@ -145,10 +184,39 @@ impl Server {
         self.tasks.spawn(async move { server.converse(stream, peer, permit, place).await });
     }
 
+    /// Answers and closes, where that can be done without a handshake.
+    fn refuse(&self, stream: TcpStream, status: StatusCode, detail: &str) {
+        if self.tls.is_none() {
+            refuse(stream, status, detail);
+        }
+    }
+
     async fn converse(&self, stream: TcpStream, peer: SocketAddr, _permit: OwnedSemaphorePermit, _place: Place) {
         let activity = Activity::new(&self.clock);
-        let service = service_fn(|request| self.answer(request, peer, &activity));
-        let socket = TokioIo::new(Socket::new(stream, Arc::clone(&activity)));
+        let socket = Outbound::new(stream, Arc::clone(&activity));
+        let Some(tls) = &self.tls else {
+            return self.talk(socket, &Client { address: peer, identity: None }, &activity).await;
+        };
+        let limit = Duration::from_millis(self.limits.first_byte_ms);
+        let shaken = tokio::select! {
+            biased;
+            () = self.tasks.stopped() => return,
+            shaken = tls.accept(socket, peer) => shaken,
+            () = self.clock.pause(limit) => return tracing::debug!(%peer, "a handshake did not end in time"),
+        };
+        let Some((socket, identity)) = shaken else { return };
+        activity.welcomed();
+        self.talk(socket, &Client { address: peer, identity }, &activity).await;
+    }
+
+    /// Serves the requests of one connection until it ends, has to, or is overdue.
+    async fn talk<S>(&self, socket: S, client: &Client, activity: &Arc<Activity>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let peer = client.address;
+        let service = service_fn(|request| self.answer(request, client, activity));
+        let socket = TokioIo::new(Inbound::new(socket, Arc::clone(activity)));
         let mut connection = pin!(self.builder.serve_connection(socket, service));
         let mut phase = self.phase.clone();
         let tick = tick(&self.limits);
@@ -183,13 +251,16 @@ impl Server {
     fn answer(
         &self,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        client: &Client,
         activity: &Arc<Activity>,
     ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + Send + use<> {
         let version = request.version();
         let under_way = activity.begin(version);
         let mut request = request.map(|body| self.timed(body));
-        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(ConnectInfo(client.address));
+        if let Some(identity) = &client.identity {
+            request.extensions_mut().insert(identity.clone());
+        }
         let answer = self.router.clone().call(request);
         let tasks = self.tasks.clone();
         async move {
