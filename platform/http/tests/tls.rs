@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 use std::fs;
-use std::io::{Error, Result};
+use std::io::{self, Error, Result};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -507,4 +507,55 @@ async fn whoever_has_no_identity_passes_no_table() {
 
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert!(body.contains("peer_not_allowed"), "{body}");
+}
+
+/// What is logged on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_refused_stands_in_the_log_without_what_they_sent() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _listening = tracing::subscriber::set_default(subscriber);
+    let place = Place::new();
+    let (auth, order) = (place.identity("auth", DAY), place.identity("order", DAY));
+    let mutual = Tls::mutual(auth.server_config(), service_named_in);
+    let router = permit(Router::new().route("/parcels/{parcel}", get(async || "a parcel")), CallerTable::new());
+    let host = Host::start(mutual, short_limits(), router).await;
+
+    host.ask(order.client_config("auth"), Method::GET, "/parcels/secret?token=secret").await.unwrap();
+    host.ask(place.stranger(&TLS13).into(), Method::GET, "/parcels/secret").await.unwrap_err();
+
+    // The stranger may learn of the refusal before the log does.
+    let (system, waiting) = (Clock::system(), Clock::system().stopwatch());
+    while log.text().matches("WARN").count() < 2 {
+        assert!(waiting.elapsed() < PATIENCE, "{}", log.text());
+        system.pause(Duration::from_millis(5)).await;
+    }
+    let text = log.text();
+    let lines: Vec<&str> = text.lines().collect();
+    for part in ["a service called what it may not", "order", "GET", "/parcels/{parcel}"] {
+        assert!(lines[0].contains(part), "{text}");
+    }
+    assert!(lines[1].contains("a handshake with a service failed"), "{text}");
+    assert!(!text.contains("secret"), "{text}");
 }
