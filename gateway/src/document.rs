@@ -1,4 +1,4 @@
-//! One OpenAPI document out of those of the services.
+//! One OpenAPI document out of those of the services, or the checked-in one where services run elsewhere.
 //!
 //! Promises that each path stands where the gateway serves it, that no two operations share an id, and that a schema keeps
 //! its meaning: one name for two different schemas becomes two names.
@@ -10,6 +10,21 @@ use serde_json::{Map, Value, json};
 use crate::aliases;
 
 const SCHEMAS: &str = "#/components/schemas/";
+
+/// The public contract, as a shop in one process writes it down. The services elsewhere are of this version too.
+const CHECKED_IN: &str = include_str!("../../openapi/gateway.json");
+
+/// The checked-in document of the whole contract, for the shop of this name.
+pub(crate) fn checked_in(shop: &str, version: &str) -> serde_json::Result<Value> {
+    let mut document: Value = serde_json::from_str(CHECKED_IN)?;
+    document["info"]["title"] = title(shop);
+    document["info"]["version"] = version.into();
+    Ok(document)
+}
+
+fn title(shop: &str) -> Value {
+    format!("{shop} API").into()
+}
 
 /// A service's own document, with paths as the service has them.
 pub(crate) struct Part {
@@ -33,7 +48,7 @@ pub(crate) fn merge(shop: &str, version: &str, own: Value, parts: Vec<Part>) -> 
     json!({
         "openapi": "3.1.0",
         "info": {
-            "title": format!("{shop} API"),
+            "title": title(shop),
             "version": version,
             "description": "Carts, prices, stock, payments and orders. Money is an exact decimal number beside its \
                 currency. Every refusal is an RFC 9457 document; its codes are listed at /docs/problems.",

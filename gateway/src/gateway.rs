@@ -1,4 +1,4 @@
-//! Puts the services of this process behind one address.
+//! Puts the services of a shop behind one address, wherever they run.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::document::{self, Part};
-use crate::{aliases, health, pages};
+use crate::{Proxied, aliases, health, pages};
 
 /// A service to be served under its prefix.
 pub struct Mounted {
@@ -22,6 +22,26 @@ pub struct Mounted {
     pub name: &'static str,
     /// Its public routes without the prefix, its health among them.
     pub routes: OpenApiRouter,
+}
+
+/// A service, in this process or in others.
+pub enum Served {
+    /// Its routes are called.
+    Here(Box<Mounted>),
+    /// Its instances are.
+    Elsewhere(Proxied),
+}
+
+impl From<Mounted> for Served {
+    fn from(mounted: Mounted) -> Self {
+        Self::Here(Box::new(mounted))
+    }
+}
+
+impl From<Proxied> for Served {
+    fn from(proxied: Proxied) -> Self {
+        Self::Elsewhere(proxied)
+    }
 }
 
 /// What the gateway is told.
@@ -66,24 +86,24 @@ pub enum GatewayError {
 #[openapi(components(schemas(Problem)))]
 struct Shared;
 
-/// Serves `services` under their prefixes, called directly, with the aliases of the public contract, one OpenAPI document,
-/// the health of all, and the pages.
+/// Serves `services` under their prefixes, called directly or handed on, with the aliases of the public contract, one
+/// OpenAPI document, the health of all, and the pages. It is ready when it reaches an instance of each that is.
 ///
 /// # Errors
 /// When two services have one name, or one has a route for peers among its public ones.
-pub fn gateway(services: Vec<Mounted>, settings: &GatewaySettings) -> Result<Gateway, GatewayError> {
+pub fn gateway(services: Vec<impl Into<Served>>, settings: &GatewaySettings) -> Result<Gateway, GatewayError> {
     let mut router = Router::new();
-    let mut parts = Vec::new();
+    let mut parts = Some(Vec::new());
     let mut mounted: Vec<(String, Router)> = Vec::new();
-    for Mounted { name, routes } in services {
+    for service in services {
+        let (name, routes, part) = behind_prefix(service.into())?;
         if mounted.iter().any(|(other, _)| other == name) {
             return Err(GatewayError::SameName(name));
         }
-        let (routes, document) = routes.split_for_parts();
-        if let Some(path) = document.paths.paths.keys().find(|path| is_for_peers(path)) {
-            return Err(GatewayError::PeerRoute { service: name, path: path.clone() });
-        }
-        parts.push(Part { service: name.to_owned(), document: serde_json::to_value(document)? });
+        parts = parts.zip(part).map(|(mut parts, part)| {
+            parts.push(part);
+            parts
+        });
         router = router.nest(&format!("/{name}"), routes.clone());
         mounted.push((name.to_owned(), routes));
     }
@@ -91,10 +111,29 @@ pub fn gateway(services: Vec<Mounted>, settings: &GatewaySettings) -> Result<Gat
     let round = health::Round { services: Arc::clone(&mounted), clock: settings.clock.clone() };
     let own = OpenApiRouter::with_openapi(Shared::openapi()).merge(health::routes(round));
     let (own, own_document) = own.split_for_parts();
-    let openapi = document::merge(&settings.shop, &settings.version, serde_json::to_value(own_document)?, parts);
+    let openapi = match parts {
+        Some(parts) => document::merge(&settings.shop, &settings.version, serde_json::to_value(own_document)?, parts),
+        None => document::checked_in(&settings.shop, &settings.version)?,
+    };
     let pages = pages::routes(&settings.shop, &settings.version, serde_json::to_vec(&openapi)?);
     let router = router.merge(own).merge(pages).fallback(move |request| elsewhere(Arc::clone(&mounted), request));
     Ok(Gateway { router, openapi })
+}
+
+/// A service's name and its routes without the prefix, with its part of the document where it is here to give it.
+fn behind_prefix(service: Served) -> Result<(&'static str, Router, Option<Part>), GatewayError> {
+    match service {
+        Served::Elsewhere(proxied) => Ok((proxied.upstream.name(), proxied.router(), None)),
+        Served::Here(mounted) => {
+            let Mounted { name, routes } = *mounted;
+            let (routes, document) = routes.split_for_parts();
+            if let Some(path) = document.paths.paths.keys().find(|path| is_for_peers(path)) {
+                return Err(GatewayError::PeerRoute { service: name, path: path.clone() });
+            }
+            let part = Part { service: name.to_owned(), document: serde_json::to_value(document)? };
+            Ok((name, routes, Some(part)))
+        }
+    }
 }
 
 fn is_for_peers(path: &str) -> bool {

@@ -64,6 +64,7 @@ pub const KNOWN_PROBLEMS: &[KnownProblem] = &[
     known("overloaded", 503, "Too busy at the moment. Nothing happened; try again after `Retry-After` seconds."),
     known("payment_in_progress", 409, "Another attempt to pay this order is under way. Wait for its end."),
     known("payment_not_found", 404, "No payment has this id, or it is somebody else's."),
+    known("peer_not_allowed", 403, "A service called what it may not. Never said to shoppers."),
     known("peer_unavailable", 503, "A part of the shop that this needs does not answer. Try again."),
     known("price_changed", 409, "The total is not the expected one any more; the new quote is in the document."),
     known("product_unavailable", 409, "A product in the cart is not sold any more."),

@@ -9,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Path;
 use axum::http::{HeaderMap, Method, Request};
 use cartwright_gateway::{Gateway, GatewayError, GatewaySettings, KNOWN_PROBLEMS, Mounted, gateway};
-use cartwright_http::health;
+use cartwright_http::{Leaving, health};
 use cartwright_runtime::{Clock, Ids, Time};
 use cartwright_store::{Database, MemoryBackend};
 use serde_json::{Value, json};
