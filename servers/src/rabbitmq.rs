@@ -3,10 +3,10 @@
 //! Tests on the shared node take names of their own, because exchanges and queues are seen by all.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::debian;
-use crate::process::{Plan, Server, free_port};
+use crate::process::{Plan, Server, free_port, until};
 use crate::shared::shared as shared_server;
 
 const PROGRAM: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
@@ -69,8 +69,17 @@ impl RabbitMq {
         format!("amqps://guest:guest@localhost:{port}/%2f")
     }
 
-    /// Kills it (SIGKILL); its data stay.
-    pub fn kill(&mut self) {
+    /// Waits until the node has written down which quorum queues it has, and kills it (SIGKILL); its data stay.
+    ///
+    /// The list is written half a second after a queue was declared. A node that is killed before has forgotten the queue
+    /// and all that is in it, confirmed or not: a shop declares its queues once, and tests do it all the time.
+    ///
+    /// # Panics
+    /// When it is not written down within two minutes.
+    pub async fn kill(&mut self) {
+        let data = self.server.folder().join("data");
+        let written = until(|| async { tables(&data).iter().all(|table| is_saved(table)) }).await;
+        written.unwrap_or_else(|why| panic!("the list of queues is not written down: {why}"));
         self.server.kill();
     }
 
@@ -81,6 +90,19 @@ impl RabbitMq {
     pub async fn start_again(&mut self) {
         self.server.start_again().await;
     }
+}
+
+/// The tables in which a node keeps what quorum queues it has.
+fn tables(data: &Path) -> Vec<PathBuf> {
+    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let nodes = entries(data).flat_map(|node| entries(&node.join("quorum")).collect::<Vec<_>>());
+    let files = nodes.flat_map(|node| entries(&node).collect::<Vec<_>>());
+    files.filter(|file| file.extension().is_some_and(|extension| extension == "dets")).collect()
+}
+
+/// Whether everything in a table of Erlang's `dets` is on disk: the third word of its header is 1 then, and 0 after a change.
+fn is_saved(table: &Path) -> bool {
+    fs::read(table).is_ok_and(|bytes| bytes.get(8..12) == Some(&[0, 0, 0, 1]))
 }
 
 fn address(port: u16) -> String {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::dead_letter::set_aside;
 use crate::turns::Turns;
-use crate::{Failure, Subscription};
+use crate::{Failure, Interest, Subscription};
 
 /// Events of one consumer that one process has from a broker at once.
 pub const AT_ONCE: u16 = 64;
@@ -23,7 +23,7 @@ pub const AT_ONCE: u16 = 64;
 const TRIES: u32 = 10;
 /// The first pause between two tries; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// An event was not applied, because the program or the connection that brought it ended; it must be delivered again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +65,11 @@ impl Consumer {
     /// The names of the events it wants.
     pub fn events(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.0.reactions.keys().copied()
+    }
+
+    /// The same as others would say it.
+    pub fn interests(&self) -> Vec<Interest> {
+        self.events().map(|event| Interest { consumer: self.name().to_owned(), event: event.to_owned() }).collect()
     }
 
     /// Whether it wants events of this name.

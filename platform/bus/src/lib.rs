@@ -6,6 +6,7 @@
 mod backlog;
 mod broadcast;
 mod broker;
+pub mod contract;
 mod dead_letter;
 mod delivery;
 mod in_process;
