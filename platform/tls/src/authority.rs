@@ -15,8 +15,7 @@ use rcgen::{
 };
 
 use crate::certificate::{Validity, service_uri};
-use crate::files::{self, Readers};
-use crate::{EdgeFiles, IdentityFiles, TlsError};
+use crate::{EdgeFiles, IdentityFiles, TlsError, files};
 
 const ROOT_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
 
@@ -98,13 +97,11 @@ impl Authority {
         Ok(params)
     }
 
-    /// The key first: whoever reads between the two finds a pair that does not match, keeps what it has, and looks again.
     fn write(&self, params: CertificateParams, certificate: PathBuf, key: PathBuf) -> Result<Issued, TlsError> {
         let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let signed = params.signed_by(&pair, &self.issuer)?;
         let not_after = Validity::of(signed.der(), &certificate)?.not_after;
-        files::replace(&key, &pair.serialize_pem(), Readers::Owner)?;
-        files::replace(&certificate, &signed.pem(), Readers::Everybody)?;
+        files::replace_pair((&certificate, &signed.pem()), (&key, &pair.serialize_pem()))?;
         Ok(Issued { certificate, key, not_after })
     }
 }
@@ -118,8 +115,7 @@ fn create(certificate: &Path, key: &Path, clock: &Clock) -> Result<Issuer<'stati
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let root = params.self_signed(&pair)?;
-    files::replace(key, &pair.serialize_pem(), Readers::Owner)?;
-    files::replace(certificate, &root.pem(), Readers::Everybody)?;
+    files::replace_pair((certificate, &root.pem()), (key, &pair.serialize_pem()))?;
     Ok(Issuer::new(params, pair))
 }
 

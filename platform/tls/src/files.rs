@@ -18,7 +18,7 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Who may read a file.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Readers {
+enum Readers {
     Everybody,
     Owner,
 }
@@ -48,10 +48,19 @@ pub(crate) fn make_folder(folder: &Path) -> Result<(), TlsError> {
     made.map_err(|source| TlsError::Unwritable { file: folder.to_owned(), source })
 }
 
-/// Puts `text` in the place of `file`, or fails and leaves the file as it was.
-pub(crate) fn replace(file: &Path, text: &str, readers: Readers) -> Result<(), TlsError> {
-    let written = write_beside(file, text, readers).and_then(|beside| fs::rename(beside, file));
-    written.map_err(|source| TlsError::Unwritable { file: file.to_owned(), source })
+/// Puts a certificate and its key in the place of `certificate` and `key`. Where one cannot be written, both stay.
+///
+/// The two are on disk before the first takes its place, so that they do not match for a moment only. The key goes first:
+/// whoever reads in that moment finds a pair that does not match, keeps what it has, and looks again.
+pub(crate) fn replace_pair((certificate, chain): (&Path, &str), (key, secret): (&Path, &str)) -> Result<(), TlsError> {
+    let unwritable = |file: &Path| {
+        let file = file.to_owned();
+        |source| TlsError::Unwritable { file, source }
+    };
+    let new_key = write_beside(key, secret, Readers::Owner).map_err(unwritable(key))?;
+    let new_certificate = write_beside(certificate, chain, Readers::Everybody).map_err(unwritable(certificate))?;
+    fs::rename(new_key, key).map_err(unwritable(key))?;
+    fs::rename(new_certificate, certificate).map_err(unwritable(certificate))
 }
 
 fn write_beside(file: &Path, text: &str, readers: Readers) -> io::Result<PathBuf> {
