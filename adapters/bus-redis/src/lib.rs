@@ -1,1 +1,5 @@
 //! Events over redis.
+
+mod quota;
+
+pub use quota::{QuotaError, RedisQuota};
