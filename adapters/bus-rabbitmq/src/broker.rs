@@ -77,6 +77,10 @@ impl Broker for RabbitBroker {
         let body = serde_json::to_vec(&event).map_err(|error| BrokerError(error.to_string()))?;
         match self.send(&live, &event, &body).await {
             Ok(Confirmation::Ack(None)) => Ok(()),
+            Ok(Confirmation::Ack(Some(_))) if self.link.is_wanted(&event.name) => {
+                live.is_broken();
+                Err(BrokerError("a queue is gone; it is declared again".to_owned()))
+            }
             Ok(Confirmation::Ack(Some(_))) => {
                 // Returned, because no queue is bound to it: neither a consumer nor anybody who expects one asked for it.
                 tracing::debug!(event = event.id, name = event.name, "nobody wants this event");

@@ -3,7 +3,7 @@
 //! Everybody who finds it broken says so; the keeper closes it, connects, and declares everything again. Nothing is
 //! recovered: what was not confirmed or acknowledged comes again, which the relay and the consumers are made for.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cartwright_bus::{BrokerError, Interest};
@@ -132,7 +132,7 @@ impl Link {
     pub(crate) async fn want(&self, interests: Vec<Interest>) {
         let mut more = Wanted::default();
         for interest in interests {
-            self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner).add(interest.clone());
+            self.wanted().add(interest.clone());
             more.add(interest);
         }
         let Ok(live) = self.live() else { return };
@@ -140,6 +140,15 @@ impl Link {
             tracing::warn!(%error, "cannot declare queues at RabbitMQ; it is tried again");
             live.is_broken();
         }
+    }
+
+    /// Whether some consumer that this process knows of wants events of this name.
+    pub(crate) fn is_wanted(&self, event: &str) -> bool {
+        self.wanted().has(event)
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, Wanted> {
+        self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What `work` gives, or an error when it takes too long.
@@ -198,7 +207,7 @@ impl Link {
 
     async fn connect(&self) -> Result<Arc<Live>, lapin::Error> {
         let live = self.patiently(self.handshake()).await?;
-        let wanted = self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let wanted = self.wanted().clone();
         self.declare(&live.connection, &wanted).await?;
         tracing::info!("connected to RabbitMQ");
         Ok(Arc::new(live))

@@ -41,6 +41,10 @@ impl Wanted {
         self.0.entry(consumer).or_default().insert(event);
     }
 
+    pub(crate) fn has(&self, event: &str) -> bool {
+        self.0.values().any(|events| events.contains(event))
+    }
+
     /// Creates what is missing. What an earlier version wanted stays bound: nobody here knows whether others want it.
     pub(crate) async fn declare(&self, names: &Names, channel: &Channel) -> Result<(), lapin::Error> {
         let exchange = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
