@@ -26,7 +26,7 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use crate::cors::{self, Origins};
-use crate::{Leaving, Problem, refusal};
+use crate::{Asked, Leaving, Problem, refusal};
 
 /// The name of the request's id, in requests and in responses.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -37,7 +37,7 @@ pub const DEADLINE: HeaderName = HeaderName::from_static("x-request-deadline-ms"
 /// On a refusal: nothing was begun, so the request can go to another instance whatever it asks for.
 pub const NOT_PROCESSED: HeaderName = HeaderName::from_static("x-cartwright-not-processed");
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// How the edge treats requests.
 #[derive(Clone)]
@@ -167,11 +167,13 @@ where
         let Some(response) = early else {
             let class = edge.class(&request);
             let limit = edge.limit(class, &request);
+            let traceparent = request.headers().get(TRACEPARENT).cloned();
+            let asked = Asked { id: id.clone(), traceparent, watch: edge.settings.clock.stopwatch(), limit };
             tracing::debug!(parent: &span, method = %request.method(), path = request.uri().path(), "asked");
             // Nothing happens in the routes before the future is polled, which is after admission.
             let work = self.inner.call(request);
             let answer = async move {
-                let mut response = edge.admit(class, limit, work).await;
+                let mut response = edge.admit(class, limit, asked.during(work)).await;
                 edge.finish(&mut response, &id, origin);
                 if closing {
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -4,6 +4,7 @@
 //! of the inside (paths, SQL, type names, panic texts) leaks through one.
 
 mod activity;
+mod asked;
 mod caller;
 mod caller_table;
 mod command;
@@ -22,6 +23,7 @@ mod tls;
 mod version;
 mod watched;
 
+pub use asked::Asked;
 pub use caller::{Caller, Role, TokenRefused, Verifier};
 pub use caller_table::{ANY_PEER, CallerTable, permit};
 pub use command::{Command, IdempotencyKey, answer};

@@ -13,6 +13,8 @@ pub(crate) enum Nobody {
     Busy,
     /// None could take it.
     Fit,
+    /// There was no time to ask anybody.
+    InTime,
 }
 
 /// The cheaper of two of `instances`, drawn by `lots`, among those that are fit; among the doubtful where none is.

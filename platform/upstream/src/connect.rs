@@ -71,10 +71,7 @@ pub(crate) enum Link {
 
 impl Connection for Link {
     fn connected(&self) -> Connected {
-        match self {
-            Self::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => Connected::new().negotiated_h2(),
-            Self::Tls(_) | Self::Plain(_) => Connected::new(),
-        }
+        Connected::new()
     }
 }
 

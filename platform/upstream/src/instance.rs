@@ -127,9 +127,6 @@ impl Instance {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_millis(options.idle_ms))
             .pool_max_idle_per_host(options.in_flight_max)
-            .timer(TokioTimer::new())
-            .http2_keep_alive_interval(Duration::from_secs(10))
-            .http2_keep_alive_timeout(Duration::from_secs(10))
             .build(connector);
         Self { place, client, options, in_flight: AtomicUsize::new(0), standing: Mutex::default() }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use cartwright_http::{DEADLINE, NOT_PROCESSED};
+use cartwright_http::{Asked, DEADLINE, NOT_PROCESSED};
 use cartwright_runtime::{Clock, Ids, Stopwatch};
 use hyper::body::Incoming;
 use rustls::ClientConfig;
@@ -79,7 +79,7 @@ impl Upstream {
         let upstream = Self(Arc::new(Inner {
             name,
             options,
-            tls: tls.map(TlsConnector::from),
+            tls: tls.map(by_http_1),
             resolver,
             made: clock.stopwatch(),
             clock,
@@ -110,11 +110,17 @@ impl Upstream {
     }
 
     /// Sends `request`, whose URI is a path and query, to one of the instances and gives the head of its answer within
-    /// `deadline`; the bodies are streamed. The headers are sent as they are, with what is left of the deadline added.
+    /// `deadline`, or within what is left to the request that it is made for; the bodies are streamed. The headers are sent
+    /// as they are, with that time and the name of that request added.
     ///
     /// # Errors
     /// See [`CallError`]; [`CallError::had_no_effect`] says whether the call certainly changed nothing.
     pub async fn call(&self, request: Request<Body>, deadline: Duration) -> Result<Response<Body>, CallError> {
+        let (mut request, mut deadline) = (request, deadline);
+        if let Some(asked) = Asked::now() {
+            asked.mark(request.headers_mut());
+            deadline = deadline.min(asked.left().unwrap_or(Duration::MAX));
+        }
         let mut pass = self.enter()?;
         let result = self.try_each(request, deadline).await;
         let is_failure = match &result {
@@ -141,7 +147,7 @@ impl Upstream {
                 Err(nobody) => return tries.end(self.0.name, nobody),
             };
             if left.is_zero() {
-                return tries.end(self.0.name, Nobody::Fit);
+                return tries.end(self.0.name, Nobody::InTime);
             }
             let answer = self.attempt(&instance, &head, lent, left).await;
             if body.has_failed() && answer.is_err() {
@@ -275,6 +281,14 @@ impl Upstream {
     }
 }
 
+/// TLS for HTTP/1.1, one connection a call: on one of HTTP/2 a hundred event streams would leave no room for anything else,
+/// and its end would be that of every call on it.
+fn by_http_1(config: Arc<ClientConfig>) -> TlsConnector {
+    let mut config = Arc::unwrap_or_clone(config);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    TlsConnector::from(Arc::new(config))
+}
+
 /// How a call ended without an answer.
 struct Ended {
     error: CallError,
@@ -309,8 +323,11 @@ impl Tries {
             Some(Err(Failure::Broken)) => CallError::Unknown(upstream),
             Some(Err(Failure::NotSent)) => CallError::NotReached(upstream),
             Some(Err(Failure::TooLate { was_sent })) => CallError::TooLate { upstream, was_sent },
-            None if nobody == Nobody::Busy => CallError::Overloaded(upstream),
-            None => CallError::NotReached(upstream),
+            None => match nobody {
+                Nobody::Busy => CallError::Overloaded(upstream),
+                Nobody::Fit => CallError::NotReached(upstream),
+                Nobody::InTime => CallError::TooLate { upstream, was_sent: false },
+            },
         };
         Err(Ended { error, was_tried })
     }

@@ -4,5 +4,7 @@
 
 mod balancing;
 mod failing;
+mod handing_on;
 mod host;
 mod streaming;
+mod trusting;
