@@ -73,10 +73,20 @@ pub(crate) fn to_service(headers: &mut HeaderMap, origin: Origin<'_>) {
     }
 }
 
+/// What a service says of pages of other origins; at the public edge that is for the edge to say.
+const OF_OTHER_ORIGINS: [HeaderName; 3] = [
+    header::ACCESS_CONTROL_ALLOW_ORIGIN,
+    header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+    header::ACCESS_CONTROL_EXPOSE_HEADERS,
+];
+
 /// Makes the header of a service's answer the one that the client gets.
 pub(crate) fn to_client(headers: &mut HeaderMap) {
     remove_connection_fields(headers);
     headers.remove(NOT_PROCESSED);
+    for name in OF_OTHER_ORIGINS {
+        headers.remove(name);
+    }
 }
 
 fn remove_connection_fields(headers: &mut HeaderMap) {
@@ -179,6 +189,7 @@ mod tests {
             ("x-inside", "1"),
             ("transfer-encoding", "chunked"),
             ("x-cartwright-not-processed", "1"),
+            ("access-control-allow-origin", "https://elsewhere.example"),
             ("etag", "\"1\""),
             ("content-length", "9"),
         ]);
