@@ -50,10 +50,27 @@ pub struct Relay {
 struct Left {
     /// When this process saw each of these events for the first time.
     seen: HashMap<String, Time>,
-    /// The subjects of these events: whatever follows of them has to wait.
-    subjects: HashSet<String>,
+    /// These events by subject, in order: whatever follows of a subject has to wait.
+    queues: HashMap<String, VecDeque<String>>,
     /// Events of this process that follow one of these.
     ours: HashSet<String>,
+}
+
+impl Left {
+    /// Whether an event of this process can be sent now. It may have been found in the outbox before it was announced.
+    fn admits(&mut self, event: &Envelope) -> bool {
+        let subject = subject_of(event);
+        let Some(queue) = self.queues.get_mut(&subject) else { return true };
+        if queue.front() != Some(&event.id) {
+            return false;
+        }
+        queue.pop_front();
+        if queue.is_empty() {
+            drop(self.queues.remove(&subject));
+        }
+        self.seen.remove(&event.id);
+        true
+    }
 }
 
 /// What the relay's own tasks tell it. There are at most [`UNDER_WAY`] of them.
@@ -155,34 +172,33 @@ impl Relay {
         let ours = before.ours.contains(&event.id);
         let seen = before.seen.get(&event.id).copied().unwrap_or(now);
         let due = ours || self.backend.exclusive() || now.since(seen) >= GRACE;
-        if due && !self.left.subjects.contains(&subject) {
+        if due && !self.left.queues.contains_key(&subject) {
             return self.take(event);
         }
         self.overflowed |= self.left.seen.len() >= LEFT_MOST;
         if ours {
             self.left.ours.insert(event.id.clone());
         }
+        self.left.queues.entry(subject).or_default().push_back(event.id.clone());
         self.left.seen.insert(event.id, seen);
-        self.left.subjects.insert(subject);
     }
 
-    /// Takes what a commit of this process announced. Whether some of it follows events that are left to another one.
+    /// Takes what a commit of this process announced. Whether this is the first of it to follow what is left to others.
     fn hear(&mut self, events: Vec<Envelope>) -> bool {
         // Where the channel was full, something may not have been announced that came before what is announced next.
         self.overflowed |= self.announced.len() + 1 >= self.announced.max_capacity();
-        let mut deferred = false;
+        let none_before = self.left.ours.is_empty();
         for event in events {
             if self.overflowed {
                 break;
             }
-            if self.left.subjects.contains(&subject_of(&event)) {
-                self.left.ours.insert(event.id);
-                deferred = true;
-            } else {
+            if self.left.admits(&event) {
                 self.take(event);
+            } else {
+                self.left.ours.insert(event.id);
             }
         }
-        deferred
+        none_before && !self.left.ours.is_empty()
     }
 
     fn take(&mut self, event: Envelope) {
