@@ -32,6 +32,7 @@ struct Inner {
     clock: Clock,
     ids: Ids,
     instance: String,
+    prepared: Mutex<Vec<(Collection, CollectionSpec)>>,
     lanes: Lanes,
     queued: Mutex<Queued>,
     underway: Underway,
@@ -107,6 +108,7 @@ impl Database {
                 clock,
                 ids,
                 instance,
+                prepared: Mutex::default(),
                 lanes: Lanes::default(),
                 queued: Mutex::default(),
                 underway: Underway::default(),
@@ -124,12 +126,19 @@ impl Database {
         let mut all = collections.to_vec();
         all.extend(crate::execute::own_collections());
         self.inner.backend.prepare(scope, &all).await?;
+        let prepared = all.into_iter().map(|spec| (Collection { scope, name: spec.name }, spec));
+        locked(&self.inner.prepared).extend(prepared);
         Ok(Store { inner: Arc::clone(&self.inner), scope, view: None })
     }
 
     /// The engine below.
     pub fn backend(&self) -> &Arc<dyn Backend> {
         &self.inner.backend
+    }
+
+    /// Every collection that was prepared through this database, in that order, for whoever moves all documents.
+    pub fn collections(&self) -> Vec<(Collection, CollectionSpec)> {
+        locked(&self.inner.prepared).clone()
     }
 
     /// Where committed events are announced from now on, as a hint: an event that does not fit is found in the outbox.

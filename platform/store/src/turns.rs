@@ -31,6 +31,15 @@ pub(crate) fn collection() -> CollectionSpec {
     Turn::spec()
 }
 
+/// Whether any process that shares `store` did its turn of some work lately: then one runs, or was killed a moment ago.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn is_anybody_at_work(store: &Store) -> Result<bool, StoreError> {
+    let now = store.clock().now();
+    Ok(store.scan::<Turn>().all().await?.iter().any(|turn| turn.doc.until > now))
+}
+
 /// Whether it is this process's turn to do `work`, for at least half of `length` from now on.
 ///
 /// Where no other process can have the store open, it always is. Otherwise whoever asks first has it, keeps it by asking
