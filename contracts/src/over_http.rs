@@ -15,7 +15,7 @@ use axum::routing::{MethodRouter, post};
 use cartwright_http::{Json, Problem};
 use cartwright_runtime::Time;
 use cartwright_vocabulary::{CartId, OrderId, ProductId, UserId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -31,6 +31,12 @@ pub trait Line: Send + Sync + 'static {
     /// # Errors
     /// In words for the log: nobody answered, or the answer was a refusal.
     async fn ask(&self, path: &'static str, question: Vec<u8>) -> Result<Vec<u8>, String>;
+}
+
+/// A question as it travels: bodies are objects, whatever is asked about.
+#[derive(Serialize, Deserialize)]
+struct Asked<Q> {
+    about: Q,
 }
 
 /// A peer in another process. It is every trait whose routes the other side serves.
@@ -51,7 +57,7 @@ impl Remote {
         path: &'static str,
         question: &Q,
     ) -> Result<A, PeerError> {
-        let question = serde_json::to_vec(question).map_err(|error| self.error(&error))?;
+        let question = serde_json::to_vec(&Asked { about: question }).map_err(|error| self.error(&error))?;
         let answer = self.line.ask(path, question).await.map_err(|error| self.error(&error))?;
         serde_json::from_slice(&answer).map_err(|error| self.error(&error))
     }
@@ -70,7 +76,7 @@ where
     F: Future<Output = Result<A, PeerError>> + Send,
 {
     let peer = Arc::clone(peer);
-    post(async move |Json(asked): Json<Q>| match answer(Arc::clone(&peer), asked).await {
+    post(async move |Json(Asked { about }): Json<Asked<Q>>| match answer(Arc::clone(&peer), about).await {
         Ok(answer) => Json(answer).into_response(),
         Err(error) => away(&error),
     })
