@@ -15,6 +15,7 @@ mod search;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cartwright_bus::Broadcast;
 use cartwright_contracts::Stock;
@@ -38,11 +39,13 @@ pub struct Settings {
     pub index_dir: Option<PathBuf>,
     /// The currency of all prices.
     pub currency: Currency,
+    /// How long other processes may go on with a name and a price that changed; zero has them ask each time.
+    pub fresh_for: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { index_dir: None, currency: Currency::USD }
+        Self { index_dir: None, currency: Currency::USD, fresh_for: Duration::from_secs(2) }
     }
 }
 
@@ -57,7 +60,7 @@ pub async fn service(
     settings: Settings,
     broadcast: Broadcast,
 ) -> Result<Service, IndexError> {
-    let Settings { index_dir, currency } = settings;
+    let Settings { index_dir, currency, fresh_for: _ } = settings;
     let index = Arc::new(SearchIndex::open(index_dir.as_deref())?);
     let shop = Shop { store: store.clone(), stock, index: Arc::clone(&index), currency };
     let subscriptions = reactions::subscriptions(&store);

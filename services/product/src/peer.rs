@@ -1,8 +1,8 @@
 //! Product as its peers ask it: snapshots of products, from a cache.
 //!
 //! Where product runs in this process, a snapshot that it changed is never given again once the change was acknowledged.
-//! What another process changed is forgotten at a hint, and given for [`FRESH`] at most where the hint was lost. The cache
-//! holds [`ROOM`] products at most.
+//! What another process changed is forgotten at a hint, and given for as long as the settings say at most where the hint is
+//! late or lost. The cache holds [`ROOM`] products at most.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,8 +19,8 @@ use tokio::sync::mpsc;
 
 use crate::domain::Product;
 
-/// How long a snapshot may be given without asking the store: what bounds news from other processes.
-const FRESH: Duration = Duration::from_secs(2);
+/// How long a snapshot may be given where no other process can have changed the product.
+const ALONE: Duration = Duration::from_secs(60);
 /// Snapshots kept.
 const ROOM: usize = 10_000;
 /// Hints of changes that may wait until the next question.
@@ -30,14 +30,20 @@ const HINTS: usize = 1024;
 const ANY_PRODUCT: &str = "any-product";
 
 /// Product in this process, for its peers. Opens its own watch on the store, so one is enough for a process.
-pub fn peer(store: Store) -> Arc<dyn Catalogue> {
+pub fn peer(store: Store, fresh_for: Duration) -> Arc<dyn Catalogue> {
     let (clock, changed) = (store.clock().clone(), store.watch::<Product>(HINTS));
-    Arc::new(CachedCatalogue::new(Arc::new(LocalCatalogue(store)), clock, News::Keys(changed)))
+    let fresh_for = if store.exclusive() { ALONE } else { fresh_for };
+    Arc::new(CachedCatalogue::new(Arc::new(LocalCatalogue(store)), fresh_for, clock, News::Keys(changed)))
 }
 
-/// Product in other processes, asked as seldom as that is right. `broadcast` reaches them.
-pub fn cached_peer(remote: Arc<dyn Catalogue>, clock: Clock, broadcast: &Broadcast) -> Arc<dyn Catalogue> {
-    Arc::new(CachedCatalogue::new(remote, clock, News::Hints(broadcast.listen(ANY_PRODUCT))))
+/// Product in other processes, asked again about a product after `fresh_for`. `broadcast` reaches them.
+pub fn cached_peer(
+    remote: Arc<dyn Catalogue>,
+    fresh_for: Duration,
+    clock: Clock,
+    broadcast: &Broadcast,
+) -> Arc<dyn Catalogue> {
+    Arc::new(CachedCatalogue::new(remote, fresh_for, clock, News::Hints(broadcast.listen(ANY_PRODUCT))))
 }
 
 /// Hints, each time this process changed products, that some changed, until the program stops.
@@ -69,6 +75,8 @@ enum News {
 
 struct Cache {
     news: News,
+    /// How long a snapshot may be given.
+    fresh_for: Duration,
     /// Counts what was invalidated, so that a read that a change overtook is not kept.
     changes: u64,
     snapshots: HashMap<ProductId, (ProductSnapshot, Stopwatch)>,
@@ -103,12 +111,13 @@ impl Cache {
 
     fn get(&self, id: ProductId) -> Option<ProductSnapshot> {
         let (snapshot, age) = self.snapshots.get(&id)?;
-        (age.elapsed() < FRESH).then(|| snapshot.clone())
+        (age.elapsed() < self.fresh_for).then(|| snapshot.clone())
     }
 
     fn keep(&mut self, read: Vec<(ProductSnapshot, Stopwatch)>) {
         if self.snapshots.len() + read.len() > ROOM {
-            self.snapshots.retain(|_, (_, age)| age.elapsed() < FRESH);
+            let fresh_for = self.fresh_for;
+            self.snapshots.retain(|_, (_, age)| age.elapsed() < fresh_for);
         }
         if self.snapshots.len() + read.len() > ROOM {
             self.snapshots.clear();
@@ -118,8 +127,9 @@ impl Cache {
 }
 
 impl CachedCatalogue {
-    fn new(source: Arc<dyn Catalogue>, clock: Clock, news: News) -> Self {
-        Self { source, clock, cache: Mutex::new(Cache { news, changes: 0, snapshots: HashMap::new() }) }
+    fn new(source: Arc<dyn Catalogue>, fresh_for: Duration, clock: Clock, news: News) -> Self {
+        let cache = Cache { news, fresh_for, changes: 0, snapshots: HashMap::new() };
+        Self { source, clock, cache: Mutex::new(cache) }
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {

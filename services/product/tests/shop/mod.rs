@@ -98,7 +98,7 @@ impl TestShop {
         let database = Database::new(Arc::new(backend.clone()), clock.clone(), Ids::random(clock.clone()));
         let store = cartwright_product::open(&database).await.unwrap();
         let inventory = Arc::new(Inventory(AtomicI64::new(-1)));
-        let settings = Settings { index_dir, currency: Currency::USD };
+        let settings = Settings { index_dir, ..Settings::default() };
         let stock: Arc<dyn Stock> = Arc::clone(&inventory) as Arc<dyn Stock>;
         let service = cartwright_product::service(store.clone(), stock, settings, Broadcast::new()).await.unwrap();
         let tasks = Tasks::new();
@@ -108,7 +108,7 @@ impl TestShop {
         let (router, _) = service.routes.split_for_parts();
         let verifier: Arc<dyn Verifier> = Arc::new(Tokens);
         Self {
-            catalogue: cartwright_product::peer(store.clone()),
+            catalogue: cartwright_product::peer(store.clone(), Duration::ZERO),
             store,
             backend,
             clock,
