@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
-use cartwright_http::health;
+use cartwright_http::{Leaving, health};
 use cartwright_runtime::{Clock, Ids, Time};
 use cartwright_store::{Database, MemoryBackend};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ async fn service() -> (Router, MemoryBackend) {
     let clock = Clock::manual(NOON.parse::<Time>().unwrap());
     let database = Database::new(Arc::new(backend.clone()), clock.clone(), Ids::seeded(clock, 1));
     let store = database.scoped("cart", &[]).await.unwrap();
-    (health("cart", store).into(), backend)
+    (health("cart", store, Leaving::default()).into(), backend)
 }
 
 async fn ask(router: &Router, path: &str) -> (u16, Value) {
