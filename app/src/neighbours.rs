@@ -23,6 +23,8 @@ use crate::settings::Settings;
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 /// The largest answer of a peer, bytes.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
+/// How much of a refusal the log shows, characters.
+const REFUSAL_SHOWN: usize = 300;
 /// How often certificate files are looked at.
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(10);
 
@@ -95,12 +97,13 @@ impl Ways {
 }
 
 /// Questions to one service, over HTTP.
-struct PeerLine(Upstream);
+pub struct PeerLine(pub Upstream);
 
 #[async_trait]
 impl Line for PeerLine {
     async fn ask(&self, path: &'static str, question: Vec<u8>) -> Result<Vec<u8>, String> {
         let request = Request::post(path)
+            .header(header::HOST, self.0.name())
             .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .extension(Repeatable)
             .body(Body::from(question));
@@ -112,6 +115,7 @@ impl Line for PeerLine {
         if status == StatusCode::OK {
             return Ok(body.into());
         }
-        Err(format!("{} answered {status}", self.0.name()))
+        let said: String = String::from_utf8_lossy(&body).chars().take(REFUSAL_SHOWN).collect();
+        Err(format!("{} answered {status}: {said}", self.0.name()))
     }
 }

@@ -163,6 +163,11 @@ impl Role {
         }
     }
 
+    /// The roles that react to anything.
+    pub fn consumers() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|role| !role.reacts_to().is_empty())
+    }
+
     /// What all roles react to, wherever they run: a broker must keep it for those that were never started yet.
     pub fn interests() -> Vec<Interest> {
         let of = |role: Self| {

@@ -106,9 +106,14 @@ impl Settings {
         self.data_dir.join("cartwright.db")
     }
 
+    /// The folder that all processes of the shop on this machine share.
+    pub fn shared_dir(&self) -> &Path {
+        self.places.shared_dir.as_deref().unwrap_or(&self.data_dir)
+    }
+
     /// The folder of mails that were not handed to a server.
     pub fn mailbox(&self) -> PathBuf {
-        self.data_dir.join("mail")
+        self.shared_dir().join("mail")
     }
 
     /// The folder of the search index; it is made anew from the store where it is missing.
@@ -118,7 +123,7 @@ impl Settings {
 
     /// The sandbox payment provider's own ledger.
     pub fn sandbox_ledger(&self) -> PathBuf {
-        self.data_dir.join(cartwright_payment_sandbox::LEDGER_FILE)
+        self.shared_dir().join(cartwright_payment_sandbox::LEDGER_FILE)
     }
 
     /// The socket by which the operator's verbs reach a running shop.

@@ -18,6 +18,7 @@ use cartwright_payment::PaymentProvider;
 use cartwright_runtime::{Clock, Ids, Tasks};
 use cartwright_service::{Job, Service};
 use cartwright_store::{Backend, Database, Store, StoreError, forget_old};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::role::Role;
 
@@ -202,14 +203,15 @@ impl Peers {
     }
 
     /// Peers in other processes.
-    fn remote(part: &Part, clock: &Clock, hints: &Hints) -> Self {
+    fn remote(part: &Part, settings: &Settings, clock: &Clock, hints: &Hints) -> Self {
         let line = |role: Role| {
             let (_, line) = part.lines.iter().find(|(it, _)| *it == role)?;
             Some(Arc::new(Remote::new(role.name(), Arc::clone(line))))
         };
         let auth = line(Role::Auth);
-        let catalogue = line(Role::Product)
-            .map(|product| cartwright_product::cached_peer(product, clock.clone(), &hints.of_one_role()));
+        let catalogue = line(Role::Product).map(|product| {
+            cartwright_product::cached_peer(product, settings.product.fresh_for, clock.clone(), &hints.of_one_role())
+        });
         Self {
             users: auth.clone().map(|auth| auth as Arc<dyn Users>),
             tokens: auth.map(|auth| auth as Arc<dyn TokenGuard>),
@@ -233,7 +235,9 @@ impl Peers {
             self.tokens = Some(auth.token_guard());
         }
         let store = |role| stores.get(role).cloned();
-        self.catalogue = store(Role::Product).map(cartwright_product::peer).or(self.catalogue);
+        self.catalogue = store(Role::Product)
+            .map(|store| cartwright_product::peer(store, settings.product.fresh_for))
+            .or(self.catalogue);
         self.stock = store(Role::Inventory).map(cartwright_inventory::peer).or(self.stock);
         self.orders = store(Role::Order).map(cartwright_order::peer).or(self.orders);
         if let Some(cart) = store(Role::Cart) {
@@ -291,7 +295,7 @@ pub struct Shop {
     auth: Option<Auth>,
     verifier: Arc<dyn Verifier>,
     services: Vec<(Role, Service)>,
-    peer_routes: Router,
+    peer_routes: Vec<(Role, Router)>,
     jobs: Vec<Job>,
     backlog: Backlog,
     leaving: Leaving,
@@ -324,21 +328,21 @@ impl Shop {
             None => None,
         };
         let hints = Hints { wire: part.wire.clone(), tasks: ground.tasks.clone() };
-        let peers = Peers::remote(&part, &ground.clock, &hints);
+        let peers = Peers::remote(&part, &settings, &ground.clock, &hints);
         let peers = peers.with_local(&stores, auth.as_ref(), &settings, &hints)?;
         let (verifier, jobs) = match &auth {
             Some(auth) => (auth.verifier(), Vec::new()),
             None => {
-                let checker = checker(&peers, &settings, &ground.clock).await?;
+                let checker = awaited_checker(peers.tokens()?, &settings.auth, &ground.clock).await?;
                 (checker.verifier(), vec![checker.job()])
             }
         };
         let backlog = part.backlog;
         let deps = Deps { stores, peers, outside, settings, auth, hints, backlog };
-        let (mut services, mut peer_routes) = (Vec::new(), Router::new());
+        let (mut services, mut peer_routes) = (Vec::new(), Vec::new());
         for role in roles {
             services.push((role, role.build(&deps).await?));
-            peer_routes = peer_routes.merge(deps.peers.routes(role)?);
+            peer_routes.push((role, deps.peers.routes(role)?));
         }
         let Deps { stores, auth, backlog, .. } = deps;
         let leaving = Leaving::default();
@@ -353,6 +357,11 @@ impl Shop {
     /// Accounts and tokens, where auth runs here.
     pub const fn auth(&self) -> Option<&Auth> {
         self.auth.as_ref()
+    }
+
+    /// Knows whose token it is.
+    pub fn verifier(&self) -> Arc<dyn Verifier> {
+        Arc::clone(&self.verifier)
     }
 
     /// The engine below.
@@ -409,30 +418,24 @@ impl Shop {
     /// # Errors
     /// When two services claim the same place, which no setting can cause.
     pub fn take_gateway(&mut self, settings: &GatewaySettings) -> Result<Gateway, StartError> {
+        let (stores, leaving) = (&self.stores, &self.leaving);
         let mounted = self.services.iter_mut().map(|(role, service)| Mounted {
             name: service.name,
             routes: std::mem::take(&mut service.routes).merge(health(
                 role.name(),
-                self.stores.of(*role).clone(),
-                self.leaving.clone(),
+                stores.of(*role).clone(),
+                leaving.clone(),
             )),
         });
         let Gateway { router, openapi } = gateway(mounted.collect(), settings)?;
         Ok(Gateway { router: self.checking_tokens(router), openapi })
     }
 
-    /// What the only role of this process answers, at the paths that it has alone. Once: the routes are moved out.
-    pub fn take_routes(&mut self) -> Router {
-        let mut router = Router::new();
-        for (role, service) in &mut self.services {
-            let routes = std::mem::take(&mut service.routes).merge(health(
-                role.name(),
-                self.stores.of(*role).clone(),
-                self.leaving.clone(),
-            ));
-            router = router.merge(routes.split_for_parts().0);
-        }
-        self.checking_tokens(router)
+    /// What `role` answers shoppers, at the paths that it has alone. Once: the routes are moved out.
+    pub fn take_routes(&mut self, role: Role) -> Router {
+        let service = self.services.iter_mut().find(|(it, _)| *it == role);
+        let routes = service.map(|(_, service)| std::mem::take(&mut service.routes)).unwrap_or_default();
+        self.checking_tokens(routes.merge(self.health_of(role)).split_for_parts().0)
     }
 
     /// How those who send requests here learn that this process is about to stop.
@@ -440,12 +443,14 @@ impl Shop {
         &self.leaving
     }
 
-    /// What the roles of this process answer their peers. Never to be served to anybody else.
-    pub fn peer_routes(&self) -> Router {
-        let alive = self.services.first().map(|(role, _)| {
-            health(role.name(), self.stores.of(*role).clone(), self.leaving.clone()).split_for_parts().0
-        });
-        alive.into_iter().fold(self.peer_routes.clone(), Router::merge)
+    /// What `role` answers its peers. Never to be served to anybody else.
+    pub fn peer_routes(&self, role: Role) -> Router {
+        let routes = self.peer_routes.iter().find(|(it, _)| *it == role).map(|(_, routes)| routes.clone());
+        routes.unwrap_or_default().merge(self.health_of(role).split_for_parts().0)
+    }
+
+    fn health_of(&self, role: Role) -> OpenApiRouter {
+        health(role.name(), self.stores.of(role).clone(), self.leaving.clone())
     }
 
     fn checking_tokens(&self, router: Router) -> Router {
@@ -455,10 +460,14 @@ impl Shop {
 
 /// The check of tokens in a process without auth. It must know what was revoked before it lets anybody in, so auth is
 /// awaited for a while: processes that are started together are up in any order.
-async fn checker(peers: &Peers, settings: &Settings, clock: &Clock) -> Result<TokenChecker, StartError> {
-    let (watch, tokens) = (clock.stopwatch(), peers.tokens()?);
+pub(crate) async fn awaited_checker(
+    auth: Arc<dyn TokenGuard>,
+    settings: &cartwright_auth::Settings,
+    clock: &Clock,
+) -> Result<TokenChecker, StartError> {
+    let watch = clock.stopwatch();
     loop {
-        match TokenChecker::start(Arc::clone(&tokens), &settings.auth, clock.clone()).await {
+        match TokenChecker::start(Arc::clone(&auth), settings, clock.clone()).await {
             Err(AuthError::Peer(error)) if watch.elapsed() < AUTH_WITHIN => {
                 tracing::info!(%error, "waiting for auth");
                 clock.pause(AUTH_ASKED_EVERY).await;

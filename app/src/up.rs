@@ -1,6 +1,5 @@
 //! `cartwright up`: the whole shop in this process, from its settings to its orderly end.
 
-use cartwright_store::Bookmark;
 use std::collections::HashSet;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -12,22 +11,20 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use cartwright_gateway::GatewaySettings;
-use cartwright_http::{EdgeSettings, Limits, layers, serve};
+use cartwright_http::{EdgeSettings, layers};
 use cartwright_product::{ImportFormat, Progress};
 use cartwright_runtime::{Secret, Tasks};
+use cartwright_store::Bookmark;
 use cartwright_vocabulary::Email;
 use http_body_util::BodyExt as _;
-use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tower::ServiceExt as _;
 
 use crate::control::{self, Opened, ShopOperator};
+use crate::edge::{edge_tls, guarded};
+use crate::process::{SHOPPER, Served, Stop, drain, listen, serve_until_stopped};
 use crate::role::Role;
 use crate::settings::{Settings, Sources};
-use crate::shop::{StartError, waits};
-
-/// What background work gets to end in, once requests have ended.
-const DRAIN: Duration = Duration::from_secs(8);
+use crate::shop::waits;
 
 /// How long a new demo shop waits for its shelves to be filled before it opens all the same.
 const SHELVING: Duration = Duration::from_secs(10);
@@ -39,11 +36,11 @@ const SHELVING: Duration = Duration::from_secs(10);
 pub async fn run(settings: Settings, demo: bool) -> Result<()> {
     let stop = Stop::listen()?;
     let mut opened = Opened::open(&settings).await?;
-    let listener = listen(settings.address()).await?;
+    let listener = listen(settings.address(), "port").await?;
     let address = listener.local_addr()?;
     let admin = make_admins(&settings, &opened, demo).await?;
     let filled = demo && fill(&settings, &opened).await?;
-    opened.shop.start().await?;
+    opened.start().await?;
     let router = router(&settings, &mut opened)?;
     if filled {
         until_on_the_shelf(&opened, &router).await?;
@@ -52,10 +49,15 @@ pub async fn run(settings: Settings, demo: bool) -> Result<()> {
         serve_control(&settings, Arc::new(operator), &opened.ground.tasks);
     }
     welcome(&settings, address, admin.as_ref());
-    until_stopped(stop, &settings, listener, router, &opened).await;
-    if !opened.ground.tasks.drain(&opened.ground.clock, DRAIN).await {
-        tracing::warn!("some background work did not end in time; it goes on at the next start");
-    }
+    let served = vec![Served {
+        listener,
+        router,
+        tls: edge_tls(&settings, &opened.ground.clock, &opened.ground.tasks)?,
+        connections_each: SHOPPER,
+    }];
+    let clock = opened.ground.clock.clone();
+    serve_until_stopped(stop, &settings, served, &clock, (opened.shop.leaving(), Duration::ZERO)).await;
+    drain(&opened.ground.tasks, &clock).await;
     opened.close().await;
     Ok(())
 }
@@ -75,18 +77,22 @@ pub async fn openapi() -> Result<String> {
     Ok(document)
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener> {
-    let bound = TcpListener::bind(address).await;
-    bound.with_context(|| format!("cannot listen on {address}; stop what has that port, or choose another with --port"))
-}
-
 /// An admin that was made for a demo shop, to be told once.
-struct DemoAdmin {
+pub(crate) struct DemoAdmin {
     email: Email,
     password: String,
 }
 
-async fn make_admins(settings: &Settings, opened: &Opened, demo: bool) -> Result<Option<DemoAdmin>> {
+impl DemoAdmin {
+    /// What is printed of it, once.
+    pub(crate) fn line(&self) -> String {
+        let Self { email, password } = self;
+        format!("  admin           {} with password {password} (shown this once)", email.as_str())
+    }
+}
+
+/// Makes the admin that the settings name, or one for a new demo shop.
+pub(crate) async fn make_admins(settings: &Settings, opened: &Opened, demo: bool) -> Result<Option<DemoAdmin>> {
     let Some(auth) = opened.shop.auth() else { return Ok(None) };
     if let Some((email, password)) = &settings.admin {
         auth.create_admin(email, password).await.context("ADMIN_EMAIL and ADMIN_PASSWORD")?;
@@ -108,7 +114,7 @@ async fn is_empty(opened: &Opened) -> Result<bool> {
 
 /// Takes over the demo catalogue where nothing else is sold; what was half taken over at a crash is completed. True where
 /// there was something to take over.
-async fn fill(settings: &Settings, opened: &Opened) -> Result<bool> {
+pub(crate) async fn fill(settings: &Settings, opened: &Opened) -> Result<bool> {
     let products = opened.shop.stores().of(Role::Product);
     let demo = demo_skus()?;
     let known = products.scan::<cartwright_product::Product>().page(demo.len()).await?;
@@ -160,10 +166,11 @@ fn about(shop: &str, clock: cartwright_runtime::Clock) -> GatewaySettings {
     GatewaySettings { shop: shop.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), clock }
 }
 
-fn router(settings: &Settings, opened: &mut Opened) -> Result<Router, StartError> {
+fn router(settings: &Settings, opened: &mut Opened) -> Result<Router> {
     let clock = opened.ground.clock.clone();
     let gateway = opened.shop.take_gateway(&about(&settings.shop_name, clock.clone()))?;
     let router = gateway.router.nest("/payment", opened.sandbox.routes()).merge(cartwright_demo::router());
+    let router = guarded(router, settings, opened.shop.verifier(), &clock)?;
     let edge =
         EdgeSettings { origins: settings.origins(), waits, ..EdgeSettings::new(clock, opened.ground.ids.clone()) };
     Ok(layers(router, edge))
@@ -179,41 +186,6 @@ fn serve_control(settings: &Settings, operator: Arc<ShopOperator>, tasks: &Tasks
     });
 }
 
-/// The wish of whoever runs the shop that it ends; heard from the first moment on.
-struct Stop {
-    terminated: Signal,
-    interrupted: Signal,
-}
-
-impl Stop {
-    fn listen() -> Result<Self> {
-        Ok(Self { terminated: signal(SignalKind::terminate())?, interrupted: signal(SignalKind::interrupt())? })
-    }
-
-    async fn wished(mut self) {
-        tokio::select! {
-            _ = self.terminated.recv() => {}
-            _ = self.interrupted.recv() => {}
-        }
-    }
-}
-
-/// Requests end first, while events and jobs still go on, so that those who wait for an order are answered.
-async fn until_stopped(stop: Stop, settings: &Settings, listener: TcpListener, router: Router, opened: &Opened) {
-    let edge = Tasks::new();
-    let limits = Limits { loopback_exempt: settings.exempt_loopback, ..Limits::default() };
-    let serving = serve(listener, router, limits, opened.ground.clock.clone(), edge.clone());
-    let ending = async {
-        stop.wished().await;
-        tracing::info!("stopping: what was accepted is finished, the rest goes on at the next start");
-        edge.stop();
-    };
-    let (cut, ()) = tokio::join!(serving, ending);
-    if cut > 0 {
-        tracing::warn!(cut, "connections did not end in time");
-    }
-}
-
 fn welcome(settings: &Settings, address: SocketAddr, admin: Option<&DemoAdmin>) {
     let mut lines = vec![
         format!("{} is open at http://{address}", settings.shop_name),
@@ -223,10 +195,7 @@ fn welcome(settings: &Settings, address: SocketAddr, admin: Option<&DemoAdmin>) 
     if settings.smtp_url.is_none() {
         lines.push(format!("  e-mails         {}", settings.mailbox().display()));
     }
-    if let Some(admin) = admin {
-        let DemoAdmin { email, password } = admin;
-        lines.push(format!("  admin           {} with password {password} (shown this once)", email.as_str()));
-    }
+    lines.extend(admin.map(DemoAdmin::line));
     lines.push("Stop it with Ctrl-C.".to_owned());
     // Nobody may be reading, and a shop does not close for that.
     drop(writeln!(std::io::stdout(), "{}", lines.join("\n")));

@@ -2,8 +2,10 @@
 
 use anyhow::Result;
 use cartwright::control::RemoteOperator;
+use cartwright::engine::Engine;
+use cartwright::role::Role;
 use cartwright::settings::{Reading, Settings, Value, example, folder_problem};
-use cartwright_runtime::Clock;
+use cartwright_runtime::{Clock, Tasks};
 use cartwright_store_sqlite::SqliteBackend;
 
 use super::flags::AllFlags;
@@ -38,7 +40,7 @@ impl Check {
         say(&table(&values))?;
         if let Some(settings) = &settings {
             problems.extend(folder_problem(&settings.data_dir));
-            problems.extend(store_problem(settings));
+            problems.extend(store_problem(settings).await);
             say(&format!("\n{}\n", presence(settings).await))?;
         }
         if problems.is_empty() {
@@ -68,6 +70,9 @@ fn table(values: &[Value]) -> String {
 }
 
 async fn presence(settings: &Settings) -> String {
+    if settings.places.use_mongodb() {
+        return "The documents are kept in MongoDB.".to_owned();
+    }
     let running = RemoteOperator::new(settings.control_socket()).is_there().await;
     let store = settings.store_file();
     match (running, store.exists()) {
@@ -78,7 +83,11 @@ async fn presence(settings: &Settings) -> String {
 }
 
 /// Why the store could not be opened, where it is there and could not.
-fn store_problem(settings: &Settings) -> Option<String> {
+async fn store_problem(settings: &Settings) -> Option<String> {
+    if settings.places.use_mongodb() {
+        let opened = Engine::open(settings, &Role::ALL, &Clock::system(), &Tasks::new()).await;
+        return opened.err().map(|error| format!("{error:#}."));
+    }
     let file = settings.store_file();
     if !file.exists() {
         return None;

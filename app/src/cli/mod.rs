@@ -2,13 +2,18 @@
 
 mod admin;
 mod bench_commit;
+mod certs;
 mod check;
+mod cluster;
 mod dead_letters;
 mod flags;
+mod gateway;
 mod import;
+mod migrate;
 mod openapi;
 mod operator;
 mod password;
+mod serve;
 mod token;
 mod up;
 mod verify;
@@ -40,8 +45,13 @@ struct CommandLine {
 #[derive(Subcommand)]
 enum Verb {
     Up(up::Up),
+    Serve(serve::Serve),
+    Gateway(gateway::Gateway),
+    Cluster(cluster::Cluster),
     Check(check::Check),
+    Certs(certs::Certs),
     Import(import::Import),
+    Migrate(migrate::Migrate),
     Admin(admin::Admin),
     Token(token::Token),
     DeadLetters(dead_letters::DeadLetters),
@@ -75,8 +85,13 @@ fn block_on(verb: Verb) -> Result<Ending> {
     runtime.block_on(async {
         match verb {
             Verb::Up(up) => up.run().await,
+            Verb::Serve(serve) => serve.run().await,
+            Verb::Gateway(gateway) => gateway.run().await,
+            Verb::Cluster(cluster) => cluster.run().await,
             Verb::Check(check) => check.run().await,
+            Verb::Certs(certs) => certs.run().await,
             Verb::Import(import) => import.run().await,
+            Verb::Migrate(migrate) => migrate.run().await,
             Verb::Admin(admin) => admin.run().await,
             Verb::Token(token) => token.run().await,
             Verb::DeadLetters(letters) => letters.run().await,

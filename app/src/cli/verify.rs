@@ -1,19 +1,28 @@
 //! `cartwright verify`: whether what must hold does hold.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use cartwright::carrier::Carrier;
 use cartwright::control::RemoteOperator;
+use cartwright::engine::Engine;
+use cartwright::role::Role;
 use cartwright::settings::Settings;
 use cartwright::shop::Stores;
 use cartwright::verify::{Report, verify};
 use cartwright_payment_sandbox::{LedgerEntry, read_ledger};
-use cartwright_runtime::{Clock, Ids};
+use cartwright_runtime::{Clock, Ids, Tasks};
 use cartwright_store::Database;
 use cartwright_store_sqlite::SqliteBackend;
 
 use super::flags::FewFlags;
 use super::{Ending, say, settings};
+
+/// How long a shop on MongoDB gets to come to rest before what does not hold is told.
+const AT_REST_WITHIN: Duration = Duration::from_secs(15);
+/// How often it is read meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Check that stock, money, orders and messages agree with each other
 ///
@@ -50,6 +59,9 @@ impl Verify {
 
 /// What the checker found, and what the engine finds wrong with its file.
 async fn checked(settings: &Settings) -> Result<(Report, Vec<String>)> {
+    if settings.places.use_mongodb() {
+        return Ok((checked_mongo(settings).await?, Vec::new()));
+    }
     let file = settings.store_file();
     let clock = Clock::system();
     let is_running = RemoteOperator::new(settings.control_socket()).is_there().await;
@@ -63,6 +75,26 @@ async fn checked(settings: &Settings) -> Result<(Report, Vec<String>)> {
     let ledger = ledger_of(settings)?.filter(|now| Some(now) == ledger.as_ref());
     let report = verify(&stores, backend.as_ref(), now, ledger).await?;
     Ok((report, backend.complaints()?))
+}
+
+/// What the checker found in MongoDB. It is read document by document beside a running shop, so what does not hold is read
+/// again, until it holds or the shop has had time to come to rest.
+async fn checked_mongo(settings: &Settings) -> Result<Report> {
+    let (clock, tasks) = (Clock::system(), Tasks::new());
+    let engine = Engine::open(settings, &Role::ALL, &clock, &tasks).await?.backend();
+    let database = Database::new(Arc::clone(&engine), clock.clone(), Ids::random(clock.clone()));
+    let stores = Stores::open(&database, &settings.services()).await.context("the store is not one of a shop")?;
+    let carrier = Carrier::open(settings, &Role::ALL, &clock, &tasks).await?;
+    let watch = clock.stopwatch();
+    loop {
+        let delivered = carrier.nothing_waits().await;
+        let mut report = verify(&stores, engine.as_ref(), Some(clock.now()), ledger_of(settings)?).await?;
+        report.quiet &= delivered;
+        if (report.violations.is_empty() && report.quiet) || watch.elapsed() > AT_REST_WITHIN {
+            return Ok(report);
+        }
+        clock.pause(LOOK_EVERY).await;
+    }
 }
 
 /// The sandbox provider's ledger, where there is one.

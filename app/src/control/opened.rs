@@ -6,16 +6,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use cartwright_bus::Backlog;
 use cartwright_mail_smtp::{LocalMailbox, SmtpMailer};
 use cartwright_notification::Mailer;
 use cartwright_payment_sandbox::Sandbox;
 use cartwright_runtime::{Clock, Ids, Tasks};
-use cartwright_store_sqlite::{Options, SqliteBackend};
 
+use crate::carrier::Carrier;
+use crate::engine::Engine;
+use crate::neighbours::Ways;
+use crate::role::Role;
 use crate::settings::Settings;
-use crate::shop::{Ground, Outside, Shop};
+use crate::shop::{Ground, Outside, Part, Shop};
 
-/// A shop whose store this process has open.
+/// A shop, or a part of one, whose store this process has open.
 pub struct Opened {
     /// The shop, not started.
     pub shop: Shop,
@@ -23,36 +27,61 @@ pub struct Opened {
     pub ground: Ground,
     /// The provider that moves no money, for its hosted page.
     pub sandbox: Sandbox,
-    backend: Arc<SqliteBackend>,
+    /// How it reaches other processes.
+    pub ways: Ways,
+    engine: Engine,
+    carrier: Carrier,
 }
 
 impl Opened {
-    /// Opens everything that `settings` name, and makes what is missing.
+    /// Opens a whole shop: everything that `settings` name, and makes what is missing.
     ///
     /// # Errors
     /// In a sentence that says how to mend it: another process has the store, a folder cannot be written to, …
     pub async fn open(settings: &Settings) -> Result<Self> {
-        let folder = &settings.data_dir;
-        make_folder(folder).with_context(|| format!("DATA_DIR {} cannot be made", folder.display()))?;
-        let clock = Clock::system();
-        let backend = Arc::new(SqliteBackend::open(&settings.store_file(), clock.clone(), Options::default())?);
-        let sandbox = Sandbox::open(folder, clock.clone(), settings.sandbox())?;
+        Self::open_part(settings, &Role::ALL).await
+    }
+
+    /// Opens what `roles` need.
+    ///
+    /// # Errors
+    /// As [`Opened::open`]; also where a role asks another one and nobody said where that is.
+    pub async fn open_part(settings: &Settings, roles: &[Role]) -> Result<Self> {
+        for folder in [&settings.data_dir, settings.shared_dir()] {
+            make_folder(folder).with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+        }
+        let (clock, tasks) = (Clock::system(), Tasks::new());
+        let ids = Ids::random(clock.clone());
+        let name = roles.first().map_or("shop", |role| role.name());
+        let ways = Ways::of(name, settings, &clock, &ids, &tasks)?;
+        let carrier = Carrier::open(settings, roles, &clock, &tasks).await?;
+        let engine = Engine::open(settings, roles, &clock, &tasks).await?;
+        let sandbox = Sandbox::open(settings.shared_dir(), clock.clone(), settings.sandbox())?;
         let outside = Outside { provider: Arc::new(sandbox.clone()), mailer: mailer(settings)? };
-        let ground = Ground {
-            backend: Arc::<SqliteBackend>::clone(&backend),
-            ids: Ids::random(clock.clone()),
-            clock,
-            tasks: Tasks::new(),
+        let ground = Ground { backend: engine.backend(), ids, clock, tasks };
+        let part = Part {
+            roles: roles.to_vec(),
+            lines: ways.lines(settings, roles)?,
+            wire: carrier.wire.clone(),
+            backlog: Backlog::new(settings.places.outbox_max),
         };
-        let shop = Shop::assemble(ground.clone(), outside, settings.services()).await?;
-        Ok(Self { shop, ground, sandbox, backend })
+        let shop = Shop::assemble_part(ground.clone(), outside, settings.services(), part).await?;
+        Ok(Self { shop, ground, sandbox, ways, engine, carrier })
+    }
+
+    /// Sets the shop going.
+    ///
+    /// # Errors
+    /// When the broker takes no subscription.
+    pub async fn start(&mut self) -> Result<()> {
+        Ok(self.shop.start_on(Arc::clone(&self.carrier.broker)).await?)
     }
 
     /// Writes what waits and lets others open the store.
     pub async fn close(self) {
-        let Self { shop, ground, sandbox, backend } = self;
+        let Self { shop, ground, sandbox, engine, .. } = self;
         drop((shop, sandbox));
-        if ground.tasks.blocking(move || backend.close()).await.is_err() {
+        if ground.tasks.blocking(move || engine.close()).await.is_err() {
             tracing::error!("closing the store panicked; the next start looks after it");
         }
     }

@@ -1,6 +1,7 @@
 //! Where a shop's parts are when they are not all in one process: its databases, its broker, its services, its certificates.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cartwright_runtime::Secret;
 use cartwright_upstream::Targets;
@@ -22,10 +23,14 @@ pub struct Places {
     pub redis_url: Option<Secret<String>>,
     /// Events that may wait for the broker before new orders are refused.
     pub outbox_max: usize,
+    /// How long a process may go on with a name and a price that another one changed.
+    pub prices_fresh_for: Duration,
     /// Where the instances of each service answer, and where they answer their peers.
     pub services: Vec<(Role, ServicePlace)>,
     /// The port on which this process answers its peers; 0 for any that is free.
     pub peer_port: Option<u16>,
+    /// What processes of one shop on one machine share: the local mailbox and the sandbox provider's ledger.
+    pub shared_dir: Option<PathBuf>,
     /// The folder of this process's certificates.
     pub certs_dir: Option<PathBuf>,
     /// The certificate and the key of the address for shoppers.
@@ -90,6 +95,14 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Places> {
             bound.ok_or_else(|| "a number from 1 to 10000000 is needed".to_owned())
         },
     );
+    let prices_fresh_for = reader.value(
+        Setting::new(
+            "prices_fresh_for",
+            "How long a process may show a price that another one changed, where no hint came",
+        )
+        .or("2s"),
+        |text| super::duration(text, Duration::ZERO, Duration::from_secs(3600)),
+    );
     let mut services = Some(Vec::new());
     for role in Role::ALL {
         let place = service(reader, role);
@@ -104,6 +117,13 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Places> {
             "The port on which `serve` answers other services; PORT + 1000 where nothing is said",
         ),
         |text| text.parse::<u16>().map_err(|_| "a number from 0 to 65535 is needed".to_owned()),
+    );
+    let shared_dir = reader.optional(
+        Setting::new(
+            "shared_dir",
+            "The folder that processes of one shop share: mails and the sandbox provider's ledger; else DATA_DIR",
+        ),
+        |text| Ok(PathBuf::from(text)),
     );
     let certs_dir = reader.optional(
         Setting::new("certs_dir", "The folder of `cartwright certs`; without it, processes talk on this machine only"),
@@ -122,8 +142,10 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Places> {
         broker,
         redis_url,
         outbox_max: outbox_max?,
+        prices_fresh_for: prices_fresh_for?,
         services: services?,
         peer_port: peer_port?,
+        shared_dir: shared_dir?,
         certs_dir: certs_dir?,
         edge_certificate: edge_certificate?,
     })

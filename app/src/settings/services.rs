@@ -17,7 +17,11 @@ impl Settings {
                 allowed_origins: self.origins(),
                 ..cartwright_auth::Settings::default()
             },
-            product: cartwright_product::Settings { index_dir: Some(self.search_index()), currency: self.currency },
+            product: cartwright_product::Settings {
+                index_dir: Some(self.search_index()),
+                currency: self.currency,
+                fresh_for: self.places.prices_fresh_for,
+            },
             inventory: cartwright_inventory::Settings {
                 hold_ttl: self.hold_ttl(),
                 ..cartwright_inventory::Settings::default()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use super::Settings;
+use super::{Setting, Settings};
 
 /// Where a setting came from. A later one goes before an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +54,12 @@ impl Sources {
     /// Takes over what `source` says about the setting `name`.
     pub fn set(&mut self, source: Source, name: &str, text: &str) {
         drop(self.texts.insert((source, name.to_owned()), text.to_owned()));
+    }
+
+    /// Every setting that any source says something about, and what the strongest says.
+    pub fn strongest(&self) -> Vec<(Setting, String)> {
+        let said = |setting: Setting| self.find(setting.name).map(|(_, text)| (setting, text.to_owned()));
+        Settings::table().into_iter().filter_map(said).collect()
     }
 
     /// What the strongest source says about `name`. An empty text says nothing.

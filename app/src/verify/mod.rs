@@ -44,7 +44,7 @@ impl fmt::Display for Violation {
 }
 
 /// What was checked and what was found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// Documents read, by kind.
     pub read: BTreeMap<&'static str, usize>,
