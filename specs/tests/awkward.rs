@@ -2,6 +2,8 @@
 //! and what goes on beside something damaged.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use axum::http::Method;
@@ -232,7 +234,7 @@ async fn a_listener_learns_of_an_end_that_no_hint_told() {
 
     // Another process on the same database: nobody here is told.
     let clock = shop.store(Role::Order).clock().clone();
-    let other = Database::new(shop.shop().backend().clone(), clock.clone(), Ids::seeded(clock.clone(), 78));
+    let other = Database::new(Arc::new(shop.backend().clone()), clock.clone(), Ids::seeded(clock.clone(), 78));
     let orders = other.scoped("order", &cartwright_order::documents::collections()).await.unwrap();
     let mut stored = orders.get::<Order>(&order).await.unwrap().unwrap();
     stored.doc.hear(&cartwright_order::domain::News::DeadlinePassed, clock.now());

@@ -77,6 +77,12 @@ impl FaultyBackend {
         Self { inner, commits: Arc::default(), trap: Trap::default(), dead: Arc::default() }
     }
 
+    /// Another handle on the same documents: both count, fail and end together.
+    #[must_use]
+    pub fn beside(&self, inner: Arc<dyn Backend>) -> Self {
+        Self { inner, ..self.clone() }
+    }
+
     /// Arms one fault, counted from now on.
     pub fn arm(&self, fault: Fault) {
         self.trap.arm(fault);

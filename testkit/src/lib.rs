@@ -2,6 +2,7 @@
 //!
 //! Time stands still until a test moves it. Nothing sleeps: [`TestShop::settle`] runs the shop until it is at rest.
 
+mod cluster;
 mod event_stream;
 mod faulty;
 mod hostile_broker;

@@ -8,21 +8,22 @@ use axum::body::Body;
 use axum::http::{Method, Request, header};
 use axum::response::Response;
 use cartwright::role::Role;
-use cartwright::shop::{Ground, Outside, Settings, Shop};
+use cartwright::shop::{Ground, Outside, Settings, Shop, Stores};
 use cartwright::verify::{Report, verify};
 use cartwright_bus::{Broker, InProcessBroker};
 use cartwright_gateway::GatewaySettings;
 use cartwright_http::{EdgeSettings, Limits, layers, serve};
 use cartwright_mail_smtp::LocalMailbox;
 use cartwright_payment_sandbox::{LEDGER_FILE, Sandbox, read_ledger};
-use cartwright_runtime::{Clock, Ids, Secret, Tasks, Time};
-use cartwright_store::{Backend, MemoryBackend};
+use cartwright_runtime::{Clock, Ids, LogFormat, Secret, Tasks, Time};
+use cartwright_store::{Backend, Database, MemoryBackend};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 
+use crate::cluster::{Cluster, Meeting, Plan, open_mongo};
 use crate::{EventStream, FaultyBackend, FaultyProvider, HostileBroker, Reply};
 
 /// How much shop time [`TestShop::settle`] lets pass at most.
@@ -40,12 +41,24 @@ pub enum Engine {
     Memory,
     /// SQLite on a file of the test's own.
     Sqlite,
+    /// A real MongoDB, with databases of the test's own.
+    Mongo,
+}
+
+/// Of how many parts a shop is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Parts {
+    /// One process.
+    One,
+    /// Two of each service and a gateway, over RabbitMQ and mutual TLS.
+    Many,
 }
 
 /// What a shop is built of.
 #[derive(Clone, Copy, Debug)]
 pub struct TestShopBuilder {
     engine: Engine,
+    parts: Parts,
     seed: u64,
     hostile: bool,
     over_http: bool,
@@ -59,10 +72,11 @@ impl TestShopBuilder {
         self
     }
 
-    /// Another store engine.
+    /// Another store engine, in one process.
     #[must_use]
     pub const fn on(mut self, engine: Engine) -> Self {
         self.engine = engine;
+        self.parts = Parts::One;
         self
     }
 
@@ -79,65 +93,128 @@ impl TestShopBuilder {
     /// # Panics
     /// When it does not start.
     pub async fn start(self) -> TestShop {
-        let folder = TempDir::new().expect("a temporary folder can be made");
+        if let Ok(log) = std::env::var("CARTWRIGHT_LOG") {
+            cartwright_runtime::start_telemetry(LogFormat::Text, &log);
+        }
         let clock = Clock::manual(Time::from_millis(1_795_000_000_000));
-        let memory = MemoryBackend::new();
-        self.start_on(memory, folder, clock).await
+        let kept = match self.engine {
+            Engine::Memory | Engine::Sqlite => None,
+            Engine::Mongo => Some(meeting(self.parts).await),
+        };
+        let left = Left {
+            memory: MemoryBackend::new(),
+            folder: TempDir::new().expect("a temporary folder can be made"),
+            kept,
+            clock,
+        };
+        self.start_on(left).await
     }
 
     /// Starts the shop on what an earlier one left.
-    async fn start_on(self, memory: MemoryBackend, folder: TempDir, clock: Clock) -> TestShop {
-        let tasks = Tasks::new();
+    async fn start_on(self, left: Left) -> TestShop {
+        let (tasks, clock, folder) = (Tasks::new(), left.clock.clone(), left.folder.path());
         let ids = Ids::seeded(clock.clone(), self.seed);
-        let inner: Arc<dyn Backend> = match self.engine {
-            Engine::Memory => Arc::new(memory.clone()),
-            Engine::Sqlite => {
-                let path = folder.path().join("shop.db");
-                let opened = cartwright_store_sqlite::SqliteBackend::open(&path, clock.clone(), Default::default());
-                Arc::new(opened.expect("the file can be opened"))
-            }
-        };
-        let backend = FaultyBackend::new(inner);
-        let sandbox =
-            Sandbox::open(folder.path(), clock.clone(), Default::default()).expect("the ledger can be opened");
+        let backend = FaultyBackend::new(self.open(&left, &tasks).await);
+        let sandbox = Sandbox::open(folder, clock.clone(), Default::default()).expect("the ledger can be opened");
         let provider = FaultyProvider::new(Arc::new(sandbox.clone()), &backend);
-        let mailbox = LocalMailbox::new(folder.path().join("mailbox")).expect("a mailbox can be made");
+        let mailbox = LocalMailbox::new(folder.join("mailbox")).expect("a mailbox can be made");
+        let outside = Outside { provider: Arc::new(provider.clone()), mailer: Arc::new(mailbox) };
+        let hostile = self.hostile.then(|| HostileBroker::start(self.seed, &tasks));
+        let broker: Option<Arc<dyn Broker>> = hostile.clone().map(|broker| Arc::new(broker) as Arc<dyn Broker>);
         let ground =
             Ground { backend: Arc::new(backend.clone()), clock: clock.clone(), ids: ids.clone(), tasks: tasks.clone() };
-        let outside = Outside { provider: Arc::new(provider.clone()), mailer: Arc::new(mailbox) };
-        let mut shop = Shop::assemble(ground, outside, settings()).await.expect("the shop can be put together");
-        let hostile = self.hostile.then(|| HostileBroker::start(self.seed, &tasks));
-        let broker: Arc<dyn Broker> = match &hostile {
-            Some(broker) => Arc::new(broker.clone()),
-            None => Arc::new(InProcessBroker::new(tasks.clone())),
+        let (parts, router, brokers) = match (&left.kept, self.parts) {
+            (Some(meeting), Parts::Many) => {
+                let (settings, page) = (&settings(), sandbox.routes());
+                let (clock, tasks, outside, backend) = (&clock, &tasks, &outside, &backend);
+                let plan =
+                    Plan { meeting, clock, tasks, seed: self.seed, outside, settings, folder, broker, backend, page };
+                let Cluster { parts, router, brokers } = Cluster::start(plan).await;
+                (parts, router, brokers)
+            }
+            (None | Some(_), Parts::One | Parts::Many) => {
+                let broker = broker.unwrap_or_else(|| Arc::new(InProcessBroker::new(tasks.clone())));
+                let (shop, router) = whole(ground, outside, &broker, &sandbox).await;
+                (vec![shop], router, vec![broker])
+            }
         };
-        shop.start_on(broker).await.expect("the shop can be started");
-        let about = GatewaySettings { shop: "Test shop".to_owned(), version: "0".to_owned(), clock: clock.clone() };
-        let gateway = shop.take_gateway(&about).expect("the routes fit together");
-        let edge = EdgeSettings { waits: cartwright::shop::waits, ..EdgeSettings::new(clock.clone(), ids) };
-        let router = layers(gateway.router.nest("/payment", sandbox.routes()), edge);
-        let email = "admin@example.com".parse().expect("an address");
-        let password = Secret::new(ADMIN_PASSWORD.to_owned());
-        shop.auth().expect("auth runs here").create_admin(&email, &password).await.expect("an admin can be made");
-        let admin = String::new();
+        let edge = EdgeSettings { waits: cartwright::shop::waits, ..EdgeSettings::new(clock.clone(), ids.clone()) };
+        let router = layers(router, edge);
+        let database = Database::new(Arc::new(backend.clone()), clock.clone(), ids);
+        let stores = Stores::open(&database, &settings()).await.expect("the stores can be opened");
+        make_admin(&parts).await;
         let socket = if self.over_http { Some(Socket::open(router.clone(), &clock, &tasks).await) } else { None };
         let mut test = TestShop {
             kind: self,
             router,
             socket,
-            shop,
+            stores,
+            brokers,
+            _parts: parts,
             clock,
             tasks,
             backend,
             provider,
             hostile,
-            memory,
-            folder: Some(folder),
-            admin,
+            left: Some(left),
+            admin: String::new(),
         };
         test.admin = test.log_in("admin@example.com", ADMIN_PASSWORD).await;
         test
     }
+
+    async fn open(self, left: &Left, tasks: &Tasks) -> Arc<dyn Backend> {
+        match (self.engine, &left.kept) {
+            (Engine::Mongo, Some(meeting)) => open_mongo(&meeting.mongodb_uri, &left.clock, tasks).await,
+            (Engine::Sqlite, _) => {
+                let path = left.folder.path().join("shop.db");
+                let opened =
+                    cartwright_store_sqlite::SqliteBackend::open(&path, left.clock.clone(), Default::default());
+                Arc::new(opened.expect("the file can be opened"))
+            }
+            (Engine::Memory | Engine::Mongo, _) => Arc::new(left.memory.clone()),
+        }
+    }
+}
+
+/// What a shop leaves behind.
+struct Left {
+    memory: MemoryBackend,
+    folder: TempDir,
+    kept: Option<Meeting>,
+    clock: Clock,
+}
+
+/// Databases and a broker's names that no other test has.
+async fn meeting(parts: Parts) -> Meeting {
+    let name = format!("spec{}", uuid_like());
+    let uri = cartwright_servers::mongo::shared().await;
+    let amqp_url = match parts {
+        Parts::One => String::new(),
+        Parts::Many => cartwright_servers::rabbitmq::shared().await,
+    };
+    Meeting { mongodb_uri: uri.replacen("/?", &format!("/{name}?"), 1), amqp_url, prefix: name }
+}
+
+fn uuid_like() -> String {
+    Ids::random(Clock::system()).uuid().simple().to_string()
+}
+
+/// A whole shop in one process.
+async fn whole(ground: Ground, outside: Outside, broker: &Arc<dyn Broker>, sandbox: &Sandbox) -> (Shop, Router) {
+    let about = GatewaySettings { shop: "Test shop".to_owned(), version: "0".to_owned(), clock: ground.clock.clone() };
+    let mut shop = Shop::assemble(ground, outside, settings()).await.expect("the shop can be put together");
+    shop.start_on(Arc::clone(broker)).await.expect("the shop can be started");
+    let gateway = shop.take_gateway(&about).expect("the routes fit together");
+    let router = gateway.router.nest("/payment", sandbox.routes());
+    (shop, router)
+}
+
+async fn make_admin(parts: &[Shop]) {
+    let email = "admin@example.com".parse().expect("an address");
+    let password = Secret::new(ADMIN_PASSWORD.to_owned());
+    let auth = parts.iter().find_map(Shop::auth).expect("auth runs somewhere");
+    auth.create_admin(&email, &password).await.expect("an admin can be made");
 }
 
 fn settings() -> Settings {
@@ -151,7 +228,8 @@ fn settings() -> Settings {
             jwt_expires_in: Duration::from_secs(7 * 24 * 3600),
             ..Default::default()
         },
-        product: cartwright_product::Settings { index_dir: None, currency },
+        // What was changed is seen by the next request, whichever process answers it.
+        product: cartwright_product::Settings { index_dir: None, currency, fresh_for: Duration::ZERO },
         inventory: Default::default(),
         payment: Default::default(),
         order: cartwright_order::Settings { currency, ..Default::default() },
@@ -168,14 +246,16 @@ pub struct TestShop {
     kind: TestShopBuilder,
     router: Router,
     socket: Option<Socket>,
-    shop: Shop,
+    stores: Stores,
+    brokers: Vec<Arc<dyn Broker>>,
+    /// Lives as long as the shop does.
+    _parts: Vec<Shop>,
     clock: Clock,
     tasks: Tasks,
     backend: FaultyBackend,
     provider: FaultyProvider,
     hostile: Option<HostileBroker>,
-    memory: MemoryBackend,
-    folder: Option<TempDir>,
+    left: Option<Left>,
     admin: String,
 }
 
@@ -224,8 +304,22 @@ impl TestShop {
     }
 
     /// A shop of another kind.
-    pub const fn builder() -> TestShopBuilder {
-        TestShopBuilder { engine: Engine::Memory, seed: 1, hostile: false, over_http: false }
+    ///
+    /// The variable `CARTWRIGHT_SPECS` says what it stands on where the test does not: `memory`, `sqlite`, `mongodb`, or
+    /// `cluster`, which is MongoDB and RabbitMQ with two of each service.
+    ///
+    /// # Panics
+    /// When it says something else.
+    pub fn builder() -> TestShopBuilder {
+        let said = std::env::var("CARTWRIGHT_SPECS").unwrap_or_default();
+        let (engine, parts) = match said.as_str() {
+            "" | "memory" => (Engine::Memory, Parts::One),
+            "sqlite" => (Engine::Sqlite, Parts::One),
+            "mongodb" => (Engine::Mongo, Parts::One),
+            "cluster" => (Engine::Mongo, Parts::Many),
+            other => panic!("CARTWRIGHT_SPECS is {other}; it may be memory, sqlite, mongodb or cluster"),
+        };
+        TestShopBuilder { engine, parts, seed: 1, hostile: false, over_http: false }
     }
 
     /// The store, to let it fail.
@@ -236,11 +330,6 @@ impl TestShop {
     /// The provider, to let it fail.
     pub const fn provider(&self) -> &FaultyProvider {
         &self.provider
-    }
-
-    /// The shop's parts.
-    pub const fn shop(&self) -> &Shop {
-        &self.shop
     }
 
     /// An admin's token.
@@ -379,10 +468,22 @@ impl TestShop {
     /// When the store cannot be read.
     pub async fn verify(&self) -> Report {
         let ledger = read_ledger(&self.folder().join(LEDGER_FILE)).expect("the ledger can be read");
-        let backend = self.shop.backend();
-        verify(self.shop.stores(), &**backend, Some(self.clock.now()), Some(ledger))
+        let mut report = verify(&self.stores, &self.backend, Some(self.clock.now()), Some(ledger))
             .await
-            .expect("the stores can be read")
+            .expect("the stores can be read");
+        report.quiet &= self.nothing_waits().await;
+        report
+    }
+
+    /// Whether the brokers have delivered everything.
+    async fn nothing_waits(&self) -> bool {
+        let Some(broker) = self.brokers.first() else { return true };
+        for role in Role::consumers() {
+            if broker.lag(role.name()).await.expect("the broker tells") > 0 {
+                return false;
+            }
+        }
+        true
     }
 
     /// Runs the shop until it is at rest, letting time pass where it waits for it, and checks every invariant.
@@ -431,16 +532,18 @@ impl TestShop {
             .collect()
     }
 
-    /// Ends the process as a crash would and starts the shop again on what was committed. Memory store only.
+    /// Ends all processes as a crash would and starts the shop again on what was committed. Not on SQLite, whose file is still
+    /// open then.
     ///
     /// # Panics
     /// When it does not start again.
     pub async fn restart(mut self) -> Self {
         self.tasks.stop();
-        let folder = self.folder.take().expect("a running shop has its folder");
+        let mut left = self.left.take().expect("a running shop has its folder");
+        left.memory = left.memory.crash();
         // Seeded identifiers must not come again.
         let kind = TestShopBuilder { seed: self.kind.seed + 1000, ..self.kind };
-        kind.start_on(self.memory.crash(), folder, self.clock.clone()).await
+        kind.start_on(left).await
     }
 
     /// Where the shop keeps its files: the store's, where it stands on one, the mailbox and the sandbox's ledger.
@@ -448,12 +551,12 @@ impl TestShop {
     /// # Panics
     /// Never.
     pub fn folder(&self) -> &std::path::Path {
-        self.folder.as_ref().expect("a running shop has its folder").path()
+        self.left.as_ref().expect("a running shop has its folder").folder.path()
     }
 
     /// Every role's documents.
     pub fn store(&self, role: Role) -> &cartwright_store::Store {
-        self.shop.stores().of(role)
+        self.stores.of(role)
     }
 }
 
