@@ -93,6 +93,11 @@ impl ReplicaSet {
         self.nodes.iter().position(|node| node.port() == primary).expect("the primary is a node")
     }
 
+    /// The port of one node.
+    pub fn port(&self, node: usize) -> u16 {
+        self.nodes[node].port()
+    }
+
     fn ports(&self) -> Vec<u16> {
         self.nodes.iter().map(Server::port).collect()
     }

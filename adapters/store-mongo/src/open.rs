@@ -203,6 +203,8 @@ fn settle(parsed: &mut ClientOptions, options: &Options) {
     parsed.max_connecting.get_or_insert(8);
     parsed.server_selection_timeout.get_or_insert(options.selection);
     parsed.connect_timeout.get_or_insert(options.connect);
+    // Also how soon a node is asked again that was taken for gone, and how soon one that hangs is found out.
+    parsed.heartbeat_freq.get_or_insert(Duration::from_secs(1));
     parsed.max_idle_time.get_or_insert(Duration::from_secs(300));
     parsed.write_concern = Some(durable());
     parsed.read_concern = Some(ReadConcern::majority());

@@ -13,7 +13,7 @@ use bson::{Bson, Document, RawDocumentBuf, doc};
 use cartwright_runtime::Clock;
 use cartwright_store::{Bookmark, Collection, Envelope, StoreError};
 use futures::stream::{self, StreamExt, TryStreamExt};
-use mongodb::options::{Acknowledgment, Hint, WriteConcern};
+use mongodb::options::Hint;
 
 use crate::codec::{json, object};
 use crate::failure::of_read;
@@ -222,7 +222,8 @@ pub(crate) async fn waiting(spaces: &Spaces, most: usize) -> Result<usize, Store
     Ok(counts.into_iter().fold(0, usize::saturating_add).min(most))
 }
 
-/// Takes events out of the outbox. Losing this only sends them again, so one node's memory is enough.
+/// Takes events out of the outbox, and waits until most nodes know: the outbox is read as most nodes have it, and would
+/// otherwise give them again for a moment.
 pub(crate) async fn sent(spaces: &Spaces, outbox: &Outbox, ids: Vec<String>) -> Result<(), StoreError> {
     let (known, unknown) = outbox.whereabouts(ids);
     let mut takings = Vec::new();
@@ -245,7 +246,6 @@ fn distinct(keys: &[String]) -> Vec<&str> {
 }
 
 async fn take(space: Arc<Space>, carriers: Document, ids: Vec<String>) -> Result<(), StoreError> {
-    let quick = WriteConcern::builder().w(Acknowledgment::Nodes(1)).journal(false).build();
     let others =
         doc! { "$filter": { "input": "$_outbox", "cond": { "$not": { "$in": ["$$this.id", { "$literal": &ids }] } } } };
     let left = doc! {
@@ -253,14 +253,14 @@ async fn take(space: Arc<Space>, carriers: Document, ids: Vec<String>) -> Result
     };
     let with_events = doc! { "$and": [carriers.clone(), { "_outbox": { "$exists": true } }] };
     let update = space.documents.update_many(with_events, vec![doc! { "$set": { "_outbox": left } }]);
-    update.write_concern(quick.clone()).await.map_err(of_read)?;
+    update.await.map_err(of_read)?;
     if space.outbox.is_none() {
         // What carries nothing else goes with its last event; nobody adds to such a document.
         let empty = match carriers.get("_id") {
             Some(keys) => doc! { "_id": keys, "_outbox": { "$exists": false } },
             None => doc! { "_outbox": { "$exists": false } },
         };
-        space.documents.delete_many(empty).write_concern(quick).await.map_err(of_read)?;
+        space.documents.delete_many(empty).await.map_err(of_read)?;
     }
     Ok(())
 }

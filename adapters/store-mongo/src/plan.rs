@@ -138,8 +138,10 @@ impl Plan {
 
     /// Somebody else changed this step's document.
     pub(crate) fn conflict(&self, number: usize) -> StoreError {
-        let step = &self.steps[number.min(self.steps.len().saturating_sub(1))];
-        StoreError::Conflict { collection: step.space.collection, key: step.key.clone() }
+        match self.steps.get(number).or(self.steps.first()) {
+            Some(step) => StoreError::Conflict { collection: step.space.collection, key: step.key.clone() },
+            None => StoreError::Busy("somebody else writes the same documents".to_owned()),
+        }
     }
 }
 
