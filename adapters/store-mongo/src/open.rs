@@ -13,6 +13,8 @@ use crate::failure::code;
 
 /// The wire version of MongoDB 5.0, which stores names with dots and dollars.
 const LEAST_WIRE_VERSION: i32 = 13;
+/// How long most nodes may take to confirm a write.
+const CONFIRMATION: Duration = Duration::from_secs(5);
 /// How long a refusal may take, whatever the servers do.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -113,7 +115,6 @@ pub enum OpenError {
 }
 
 /// The databases of all services.
-#[derive(Debug)]
 pub(crate) struct Databases {
     /// One of each distinct address.
     pub(crate) clients: Vec<Client>,
@@ -121,7 +122,7 @@ pub(crate) struct Databases {
     overrides: HashMap<String, Place>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Place {
     client: Client,
     database: Option<String>,
@@ -212,9 +213,9 @@ fn settle(parsed: &mut ClientOptions, options: &Options) {
     parsed.retry_writes = Some(true);
 }
 
-/// On the disks of most nodes.
+/// On the disks of most nodes. Without an end, a write would hold its connection for as long as most nodes are away.
 pub(crate) fn durable() -> WriteConcern {
-    WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build()
+    WriteConcern::builder().w(Acknowledgment::Majority).journal(true).w_timeout(CONFIRMATION).build()
 }
 
 fn judge(hello: &Document, variable: String, hosts: String) -> Result<(), OpenError> {

@@ -14,7 +14,6 @@ use crate::space::{Space, Spaces};
 const LARGEST: usize = 12 << 20;
 
 /// What a commit does.
-#[derive(Debug)]
 pub(crate) struct Plan {
     /// Names the commit in every document that it writes: whoever finds it there knows that it happened. Also the key of the
     /// document that carries its events, where no other does.
@@ -32,7 +31,6 @@ pub(crate) struct Plan {
 }
 
 /// What happens to one document.
-#[derive(Debug)]
 pub(crate) struct Step {
     pub(crate) space: Arc<Space>,
     pub(crate) key: String,
@@ -41,7 +39,6 @@ pub(crate) struct Step {
 }
 
 /// What is done to it.
-#[derive(Debug)]
 pub(crate) enum Deed {
     /// It is this from now on, beside its outbox.
     Put(Document),

@@ -9,7 +9,7 @@ use cartwright_runtime::{Clock, Ids};
 use cartwright_store::{Collection, CollectionSpec, Index, StoreError};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use mongodb::error::Error;
-use mongodb::options::IndexOptions;
+use mongodb::options::{CommitQuorum, IndexOptions};
 use mongodb::{Client, Database, IndexModel};
 
 use crate::codec::own_json;
@@ -175,7 +175,9 @@ async fn make(database: &Database, space: &Space, spec: CollectionSpec, exists: 
         return Ok(());
     }
     list_all(space, spec).await?;
-    space.documents.create_indexes(missing).await.map(drop).map_err(|error| match code(&error) {
+    // Most nodes are enough: by default the build waits for every one, also for one that is away.
+    let create = space.documents.create_indexes(missing).commit_quorum(CommitQuorum::Majority);
+    create.await.map(drop).map_err(|error| match code(&error) {
         Some(11_000) => Unmade::Store(StoreError::Unusable(format!(
             "{} holds documents that stand at one place of an index that is unique now: export them with the program that \
              wrote them, mend them, and import them into a new database",

@@ -17,7 +17,6 @@ pub(crate) const FIRST_UNSENT: &str = "_outbox.0.seq";
 pub(crate) const UNSENT_INDEX: &str = "unsent";
 
 /// One collection as the engine uses it.
-#[derive(Debug)]
 pub(crate) struct Space {
     pub(crate) collection: Collection,
     pub(crate) indexes: &'static [Index],
@@ -80,7 +79,7 @@ pub(crate) fn bson(value: &IndexValue) -> Bson {
 }
 
 /// All collections that were prepared.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Spaces(RwLock<HashMap<Collection, Arc<Space>>>);
 
 impl Spaces {

@@ -95,7 +95,7 @@ async fn a_commit_whose_answers_are_lost_takes_effect_once() {
     // Directly, because the set would name its own address and not the wire's.
     let uri = format!("mongodb://127.0.0.1:{}/?directConnection=true&{SOON}", wire.port());
     let backend = open(&uri).await;
-    let commands = ["insert", "update", "delete", "commitTransaction"];
+    let commands = ["insert", "findAndModify", "update", "commitTransaction"];
     // The driver tries twice by itself, so three are left for the engine.
     let faults: Vec<(&str, u32)> =
         commands.into_iter().flat_map(|command| [1, 3].map(move |times| (command, times))).collect();
@@ -121,11 +121,11 @@ async fn a_commit_whose_commands_fail_takes_effect_once() {
     let set = ReplicaSet::start(1).await;
     let backend = open(&format!("{}&{SOON}", set.uri())).await;
     let admin = Client::with_uri_str(set.uri()).await.unwrap().database("admin");
-    let commands = || vec!["insert", "update", "delete", "find", "commitTransaction"];
+    let commands = || vec!["insert", "findAndModify", "update", "delete", "find", "commitTransaction"];
     let leaving = doc! { "failCommands": commands(), "errorCode": 11_600, "errorLabels": ["RetryableWriteError"] };
-    let after = doc! { "failCommands": ["insert", "update", "delete", "commitTransaction"], "writeConcernError": {
+    let after = doc! { "failCommands": ["insert", "findAndModify", "commitTransaction"], "writeConcernError": {
     "code": 91, "errmsg": "replication is being shut down", "errorLabels": ["RetryableWriteError"] } };
-    let conflict = doc! { "failCommands": ["insert", "update", "commitTransaction"], "errorCode": 112, "errorLabels": ["TransientTransactionError"] };
+    let conflict = doc! { "failCommands": ["insert", "findAndModify", "commitTransaction"], "errorCode": 112, "errorLabels": ["TransientTransactionError"] };
     let closing = doc! { "failCommands": commands(), "closeConnection": true };
     let how = |fault: &str| match fault {
         "the node leaves" => leaving.clone(),

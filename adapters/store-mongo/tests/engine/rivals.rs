@@ -1,12 +1,14 @@
 //! Two processes at one database: one of two wins, and nobody relies on what another changes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use cartwright_runtime::Tasks;
+use bson::{Document, doc};
+use cartwright_runtime::{Clock, Tasks};
 use cartwright_store::{Changes, Decision, Lane, Store, StoreError, change};
 use futures::future::join_all;
 
-use crate::letters::{Letter, fresh_uri, letter, open, post};
+use crate::letters::{Letter, eventually, fresh_uri, letter, open, post};
 
 async fn two_processes() -> (Store, Store) {
     let uri = fresh_uri().await;
@@ -122,6 +124,38 @@ async fn a_unique_place_goes_to_one_of_two_processes() {
             |result: &&Result<(), StoreError>| matches!(result, Err(StoreError::NotUnique { index: "by-stamp", .. }));
         assert_eq!(results.iter().filter(taken).count(), 1, "{results:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_process_held_that_died_amid_a_commit_is_free_again_within_seconds() {
+    let uri = fresh_uri().await;
+    let store = post(&open(&uri).await).await;
+    store.commit(Changes::new().insert(&Letter::new("1")).insert(&Letter::new("2"))).await.unwrap();
+    let client = mongodb::Client::with_uri_str(&uri).await.unwrap();
+    let database = client.database(&format!("{}_post", uri.split(['/', '?']).nth(3).unwrap()));
+    let mut dying = client.start_session().await.unwrap();
+    dying.start_transaction().await.unwrap();
+    let letters = database.collection::<Document>("letters");
+    let update = letters.update_many(doc! {}, doc! { "$set": { "count": 9_i64 } });
+    update.session(&mut dying).await.unwrap();
+    // Nobody aborts what a dead process began.
+    std::mem::forget(dying);
+
+    let clock = Clock::system();
+    let watch = clock.stopwatch();
+    let store = &store;
+    eventually("a document is free", || async {
+        store.commit(Changes::new().replace(&letter(store, "1").await)).await.is_ok()
+    })
+    .await;
+    eventually("both are free", || async {
+        let (first, second) = (letter(store, "1").await, letter(store, "2").await);
+        store.commit(Changes::new().require(&first).replace(&second)).await.is_ok()
+    })
+    .await;
+
+    assert!(watch.elapsed() < Duration::from_secs(12), "{:?}", watch.elapsed());
+    assert_eq!((letter(store, "1").await.doc.count, letter(store, "2").await.doc.count), (0, 0));
 }
 
 #[tokio::test]
