@@ -7,6 +7,7 @@ mod event_stream;
 mod faulty;
 mod hostile_broker;
 mod process;
+mod processes;
 mod reply;
 mod test_shop;
 
@@ -14,5 +15,6 @@ pub use event_stream::EventStream;
 pub use faulty::{Fault, FaultyBackend, FaultyProvider, Strike};
 pub use hostile_broker::HostileBroker;
 pub use process::{ProcessPlan, ShopProcess, VerbOutput};
+pub use processes::{ClusterPlan, ProcessCluster};
 pub use reply::Reply;
 pub use test_shop::{Engine, Shopper, TestShop, TestShopBuilder};

@@ -110,20 +110,7 @@ impl ProcessPlan {
     /// # Panics
     /// When it does not end within two minutes.
     pub async fn verb_with(&self, arguments: &[&str], input: &str) -> VerbOutput {
-        let (out, err) = (tempfile::tempfile(), tempfile::tempfile());
-        let (out, err) = (out.expect("a temporary file"), err.expect("a temporary file"));
-        let mut command = self.command(arguments);
-        command.stdin(Stdio::piped());
-        command.stdout(out.try_clone().expect("a file can be opened twice"));
-        command.stderr(err.try_clone().expect("a file can be opened twice"));
-        let mut child = Killed(command.spawn().expect("the program can be started"));
-        if let Some(mut stdin) = child.0.stdin.take() {
-            // A verb that reads nothing may have ended already.
-            stdin.write_all(input.as_bytes()).ok();
-        }
-        let status = child.ended(VERB).await;
-        let status = status.unwrap_or_else(|| panic!("{arguments:?} did not end: {}{}", text(&out), text(&err)));
-        VerbOutput { code: status.code(), out: text(&out), err: text(&err) }
+        run_verb(self.command(arguments), input).await
     }
 
     fn log_file(&self) -> PathBuf {
@@ -212,8 +199,7 @@ impl ShopProcess {
     /// # Panics
     /// When it cannot be asked.
     pub fn terminate(&self) {
-        let id = i32::try_from(self.id()).ok().and_then(Pid::from_raw).expect("a process has an id");
-        kill_process(id, Signal::TERM).expect("an own child can be signalled");
+        signal_end(&self.child.0);
     }
 
     /// Waits until it has ended by itself.
@@ -226,12 +212,35 @@ impl ShopProcess {
     }
 }
 
+/// Runs a command with `input` coming in until it ends, and gives what came of it.
+pub(crate) async fn run_verb(mut command: Command, input: &str) -> VerbOutput {
+    let (out, err) = (tempfile::tempfile(), tempfile::tempfile());
+    let (out, err) = (out.expect("a temporary file"), err.expect("a temporary file"));
+    command.stdin(Stdio::piped());
+    command.stdout(out.try_clone().expect("a file can be opened twice"));
+    command.stderr(err.try_clone().expect("a file can be opened twice"));
+    let mut child = Killed(command.spawn().expect("the program can be started"));
+    if let Some(mut stdin) = child.0.stdin.take() {
+        // A verb that reads nothing may have ended already.
+        stdin.write_all(input.as_bytes()).ok();
+    }
+    let status = child.ended(VERB).await;
+    let status = status.unwrap_or_else(|| panic!("{command:?} did not end: {}{}", text(&out), text(&err)));
+    VerbOutput { code: status.code(), out: text(&out), err: text(&err) }
+}
+
+/// Asks a process to stop, as a service manager does.
+pub(crate) fn signal_end(child: &Child) {
+    let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process has an id");
+    kill_process(id, Signal::TERM).expect("an own child can be signalled");
+}
+
 /// A child process that does not outlive this.
-struct Killed(Child);
+pub(crate) struct Killed(pub(crate) Child);
 
 impl Killed {
     /// How it ended, or `None` where it still runs after `limit`.
-    async fn ended(&mut self, limit: Duration) -> Option<ExitStatus> {
+    pub(crate) async fn ended(&mut self, limit: Duration) -> Option<ExitStatus> {
         let clock = Clock::system();
         let watch = clock.stopwatch();
         loop {
@@ -245,7 +254,7 @@ impl Killed {
         }
     }
 
-    fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         // A process that has ended already cannot be killed, and that is as good.
         self.0.kill().ok();
         self.0.wait().ok();
