@@ -4,6 +4,7 @@
 //! them use one. Nothing survives its users for more than a few seconds, also where they were killed.
 
 mod debian;
+pub mod kafka;
 pub mod mongo;
 pub mod process;
 pub mod rabbitmq;
