@@ -26,9 +26,17 @@ impl Needed {
 /// What the pipeline needs: a C compiler, for SQLite and the cryptography.
 pub(crate) const TO_BUILD: &[Needed] = &[Needed { program: "cc", probe: &[], package: "build-essential" }];
 
-/// What the tests need besides: they run a real mail server from PyPI.
-pub(crate) const TO_TEST: &[Needed] =
-    &[Needed { program: "python3", probe: &["-c", "import ensurepip"], package: "python3-venv" }];
+/// What the tests need besides: they run a real mail server and a real MongoDB from PyPI.
+pub(crate) const TO_TEST: &[Needed] = &[
+    Needed { program: "python3", probe: &["-c", "import ensurepip"], package: "python3-venv" },
+    Needed { program: "python3", probe: &["-m", "pip", "--version"], package: "python3-pip" },
+];
+
+/// Servers that the tests run privately. As root the tests install them themselves, so that no service of theirs is started.
+pub(crate) const RUN_BY_TESTS: &[Needed] = &[
+    Needed { program: "/usr/sbin/rabbitmq-server", probe: &[], package: "rabbitmq-server" },
+    Needed { program: "/usr/bin/redis-server", probe: &[], package: "redis-server" },
+];
 
 /// What the comparison with the reference implementation needs besides.
 pub(crate) const TO_BENCH: &[Needed] = &[
@@ -57,6 +65,14 @@ pub(crate) fn require(workspace: &Workspace, needed: &[Needed]) -> Result<()> {
         .args(["install", "-y", "-qq", "--no-install-recommends"])
         .args(missing)
         .env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+/// The same for what the tests install themselves where they may.
+///
+/// # Errors
+/// One is missing and this is not root.
+pub(crate) fn require_unless_root(workspace: &Workspace, needed: &[Needed]) -> Result<()> {
+    if is_root() { Ok(()) } else { require(workspace, needed) }
 }
 
 fn is_root() -> bool {

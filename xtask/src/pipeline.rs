@@ -56,6 +56,12 @@ const STEPS: &[Step] = &[
         run: tests,
         on_failure: "run one test alone with `cargo nextest run -E 'test(name)'`; a simulation prints its seed",
     },
+    Step {
+        name: "specs-cluster",
+        run: specs_on_a_cluster,
+        on_failure: "run one alone with `CARTWRIGHT_SPECS=cluster cargo nextest run -p cartwright-specs -E 'test(name)'`; \
+                     CARTWRIGHT_LOG=info shows what the parts say",
+    },
     Step { name: "doctests", run: doctests, on_failure: "the example in the doc comment no longer holds" },
     Step {
         name: "openapi",
@@ -152,6 +158,7 @@ fn clippy(workspace: &Workspace, _: &Options) -> Result<()> {
 fn tests(workspace: &Workspace, _: &Options) -> Result<()> {
     NEXTEST.require(workspace)?;
     debian::require(workspace, debian::TO_TEST)?;
+    debian::require_unless_root(workspace, debian::RUN_BY_TESTS)?;
     run_command(&mut workspace.cargo([
         "nextest",
         "run",
@@ -160,6 +167,13 @@ fn tests(workspace: &Workspace, _: &Options) -> Result<()> {
         "--no-tests=fail",
         "--no-fail-fast",
     ]))
+}
+
+/// The specs once more, unchanged: two of each service behind a gateway, on MongoDB and RabbitMQ.
+fn specs_on_a_cluster(workspace: &Workspace, _: &Options) -> Result<()> {
+    let chosen = ["-E", "package(cartwright-specs)"];
+    let specs = ["nextest", "run", "--workspace", "--locked", "--no-tests=fail", "--no-fail-fast"];
+    run_command(workspace.cargo(specs.into_iter().chain(chosen)).env("CARTWRIGHT_SPECS", "cluster"))
 }
 
 fn doctests(workspace: &Workspace, _: &Options) -> Result<()> {

@@ -31,9 +31,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
 ];
 
 /// What the tests of a whole shop may name: it, and the servers that it stands on.
-const TESTED: &[&str] = &[
-    "vocabulary", "contracts", "pricing", "platform", "services", "gateway", "adapters", "demo", "app", "servers",
-];
+const TESTED: &[&str] =
+    &["vocabulary", "contracts", "pricing", "platform", "services", "gateway", "adapters", "demo", "app", "servers"];
 
 const PRODUCT: &[&str] =
     &["vocabulary", "contracts", "pricing", "platform", "services", "gateway", "adapters", "demo", "app"];
