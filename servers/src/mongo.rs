@@ -10,7 +10,7 @@ use mongodb::options::{ClientOptions, ServerAddress};
 use mongodb::{Client, Database};
 
 use crate::process::{Plan, Server, alone, free_port, root, until};
-use crate::shared::shared as shared_server;
+use crate::reuse::shared as shared_server;
 
 /// The name of every replica set.
 const SET: &str = "rs0";
