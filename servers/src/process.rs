@@ -45,9 +45,10 @@ while kill -0 $server 2>/dev/null; do
 done
 rm -f "$folder/ready"
 kill -KILL -- -$server 2>/dev/null
+wait $server 2>/dev/null
 flock -x 9
 sh -c "$afterwards" 9>&-
-rm -rf "$folder"
+rm -rf "$folder" || { sleep 1; rm -rf "$folder"; }
 "#;
 
 /// How a server is started in its folder.
