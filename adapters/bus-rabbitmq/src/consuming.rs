@@ -21,7 +21,7 @@ pub(crate) async fn consume(link: Link, consumer: Consumer) {
     loop {
         let live = tokio::select! {
             () = tasks.stopped() => return,
-            live = link.live_after(None) => live,
+            live = link.until_live() => live,
         };
         match read(&link, &live, &consumer).await {
             Ok(()) => return,

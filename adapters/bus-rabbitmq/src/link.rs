@@ -1,4 +1,7 @@
-//! The one connection of a process to RabbitMQ: made again by itself whenever it breaks.
+//! How a process is connected to RabbitMQ: made again by itself whenever it breaks.
+//!
+//! There are two connections, because RabbitMQ stops reading from one that publishes when it runs out of memory or disk.
+//! Acknowledgements would wait there too, and they are what makes room. When one breaks, both are made anew.
 //!
 //! Everybody who finds it broken says so; the keeper closes it, connects, and declares everything again. Nothing is
 //! recovered: what was not confirmed or acknowledged comes again, which the relay and the consumers are made for.
@@ -8,7 +11,7 @@ use std::time::Duration;
 
 use cartwright_bus::{BrokerError, Interest};
 use cartwright_runtime::{Clock, Ids, Secret, Tasks};
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream};
 use lapin::options::ConfirmSelectOptions;
 use lapin::protocol::{AMQPErrorKind, AMQPHardError};
 use lapin::runtime::default_runtime;
@@ -38,9 +41,11 @@ pub enum OpenError {
     Refused(String),
 }
 
-/// A connection that works as far as anybody knows.
+/// Connections that work as far as anybody knows.
 pub(crate) struct Live {
+    /// Whatever does not publish.
     pub(crate) connection: Connection,
+    publishing: Connection,
     /// Confirms what is published.
     pub(crate) events: Channel,
     /// Confirms nothing.
@@ -55,7 +60,7 @@ impl Live {
     }
 }
 
-/// The connection, whenever there is one. Cheap to clone.
+/// The connections, whenever there are any. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Link(Arc<Inner>);
 
@@ -108,19 +113,16 @@ impl Link {
         &self.0.tasks
     }
 
-    /// The connection, where there is one.
+    /// The connections, where there are any.
     pub(crate) fn live(&self) -> Result<Arc<Live>, BrokerError> {
         self.0.live.borrow().clone().ok_or_else(|| BrokerError("there is no connection to RabbitMQ".to_owned()))
     }
 
-    /// The next connection that is not `old`; never, where the program stops.
-    pub(crate) async fn live_after(&self, old: Option<&Arc<Live>>) -> Arc<Live> {
+    /// The connections, as soon as there are any; never, where the program stops first.
+    pub(crate) async fn until_live(&self) -> Arc<Live> {
         let mut changes = self.0.live.subscribe();
         loop {
-            let now = changes.borrow_and_update().clone();
-            if let Some(live) = now
-                && !old.is_some_and(|old| Arc::ptr_eq(old, &live))
-            {
+            if let Some(live) = changes.borrow_and_update().clone() {
                 return live;
             }
             // The sender lives in `self`.
@@ -179,7 +181,9 @@ impl Link {
                         return;
                     }
                     tracing::warn!("the connection to RabbitMQ is broken; events wait until there is a new one");
-                    drop(self.patiently(live.connection.close(200, "broken".into())).await);
+                    for connection in [&live.connection, &live.publishing] {
+                        drop(self.patiently(connection.close(200, "broken".into())).await);
+                    }
                 }
                 Err(error) => tracing::debug!(%error, "RabbitMQ is away"),
             }
@@ -192,9 +196,10 @@ impl Link {
 
     /// Whether it ended because the program stops.
     async fn until_broken(&self, live: &Live) -> bool {
-        let mut events = Box::pin(live.connection.events_listener());
+        let both = [&live.connection, &live.publishing];
+        let mut events = stream::select_all(both.map(|connection| Box::pin(connection.events_listener())));
         loop {
-            if !live.connection.status().connected() {
+            if !both.iter().all(|connection| connection.status().connected()) {
                 return false;
             }
             tokio::select! {
@@ -214,14 +219,19 @@ impl Link {
     }
 
     async fn handshake(&self) -> Result<Live, lapin::Error> {
-        let properties = ConnectionProperties::default().with_connection_name("cartwright".into());
+        let connection = self.connection("cartwright").await?;
+        let publishing = self.connection("cartwright, publishing").await?;
+        let events = publishing.create_channel().await?;
+        events.confirm_select(ConfirmSelectOptions::default()).await?;
+        let hints = publishing.create_channel().await?;
+        Ok(Live { connection, publishing, events, hints, broken: Notify::new() })
+    }
+
+    async fn connection(&self, name: &str) -> Result<Connection, lapin::Error> {
+        let properties = ConnectionProperties::default().with_connection_name(name.into());
         let tls = OwnedTLSConfig { identity: None, cert_chain: self.0.authority.clone() };
         let address = self.0.address.reveal().clone();
-        let connection = Connection::connect_uri_with_config(address, properties, tls, default_runtime()?).await?;
-        let events = connection.create_channel().await?;
-        events.confirm_select(ConfirmSelectOptions::default()).await?;
-        let hints = connection.create_channel().await?;
-        Ok(Live { connection, events, hints, broken: Notify::new() })
+        Connection::connect_uri_with_config(address, properties, tls, default_runtime()?).await
     }
 
     /// On a channel of its own, because a refusal ends the channel.
