@@ -257,3 +257,15 @@ async fn says(admin: &Database, what: &str) -> bool {
     let hello = admin.run_command(doc! { "hello": 1 }).await;
     hello.is_ok_and(|hello| hello.get_bool(what).unwrap_or(false))
 }
+
+/// Drops the databases whose names begin with `prefix` from the server at `uri`.
+///
+/// # Errors
+/// When the server does not answer.
+pub async fn drop_databases(uri: &str, prefix: &str) -> Result<(), mongodb::error::Error> {
+    let client = Client::with_uri_str(uri).await?;
+    for name in client.list_database_names().await?.into_iter().filter(|name| name.starts_with(prefix)) {
+        client.database(&name).drop().await?;
+    }
+    Ok(())
+}

@@ -44,7 +44,7 @@ while kill -0 $server 2>/dev/null; do
     fi
 done
 rm -f "$folder/ready"
-kill -KILL -- -$server 2>/dev/null
+kill -KILL -$server 2>/dev/null
 wait $server 2>/dev/null
 flock -x 9
 sh -c "$afterwards" 9>&-
@@ -169,12 +169,25 @@ pub async fn alone<T>(name: &str, work: impl Future<Output = T>) -> T {
     work.await
 }
 
-/// Makes a new folder for a server.
-pub(crate) fn new_folder(name: &str) -> PathBuf {
+/// Where servers that many tests share keep their data: in memory, where there is room. What such a test asks is never
+/// whether a disk holds what it was given; a test that asks this has a server of its own.
+pub(crate) fn in_memory() -> PathBuf {
+    const ROOM: u64 = 4 << 30;
+    let memory = Path::new("/dev/shm");
+    let free = rustix::fs::statvfs(memory).map_or(0, |found| found.f_bavail.saturating_mul(found.f_frsize));
+    if free < ROOM {
+        return root();
+    }
+    let folder = memory.join("cartwright-servers");
+    if fs::create_dir_all(&folder).is_ok() { folder } else { root() }
+}
+
+/// Makes a new folder for a server in `base`.
+pub(crate) fn new_folder(base: &Path, name: &str) -> PathBuf {
     static EARLIER: AtomicU32 = AtomicU32::new(0);
     let number = EARLIER.fetch_add(1, Ordering::Relaxed);
     let stamp = Clock::system().now().millis();
-    let folder = root().join(format!("{name}-{}-{number}-{stamp}", std::process::id()));
+    let folder = base.join(format!("{name}-{}-{number}-{stamp}", std::process::id()));
     fs::create_dir_all(&folder).expect("a folder can be made");
     folder
 }
@@ -218,7 +231,7 @@ impl Server {
     /// # Panics
     /// When it does not. The text holds the end of its log.
     pub async fn start(name: &str, plan: impl FnOnce(&Path) -> Plan) -> Self {
-        let folder = new_folder(name);
+        let folder = new_folder(&root(), name);
         File::create(folder.join("users")).expect("a lock file can be made");
         let (user, plan) = (user_of(&folder), plan(&folder));
         let mut server = Self { folder, plan, user, running: None };

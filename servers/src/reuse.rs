@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cartwright_runtime::Clock;
 
-use crate::process::{LOOK, Plan, alone, listens, new_folder, root, spawn, tail, until, user_of};
+use crate::process::{LOOK, Plan, alone, in_memory, listens, new_folder, root, spawn, tail, until, user_of};
 
 /// A server that other processes use, too. It runs for as long as this process lives.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ async fn start<F: Future<Output = Result<(), String>>>(
     plan: impl FnOnce(&Path) -> Plan,
     prepare: impl FnOnce(Vec<u16>) -> F,
 ) -> SharedServer {
-    let folder = new_folder(name);
+    let folder = new_folder(&in_memory(), name);
     drop(File::create(folder.join("users")).expect("a lock file can be made"));
     let user = user_of(&folder).expect("a new lock is free");
     let plan = plan(&folder);
