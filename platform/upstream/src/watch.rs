@@ -59,8 +59,10 @@ impl Upstream {
         let limit = Duration::from_millis(self.options().probe_ms);
         match instance.send(request, self.clock(), limit).await {
             Ok(answer) if answer.status().is_success() => Ok(()),
-            Ok(_) | Err(Failure::NotSent | Failure::Broken) => Err(Unready::Refusing),
-            Err(Failure::TooLate { .. }) => Err(Unready::Silent),
+            Ok(_) => Err(Unready::Refusing),
+            // It may be gone, or the machine may be too busy to connect in time: where nobody says that they are ready, it is
+            // still worth a try.
+            Err(Failure::NotSent | Failure::Broken | Failure::TooLate { .. }) => Err(Unready::Silent),
         }
     }
 
