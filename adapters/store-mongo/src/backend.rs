@@ -28,8 +28,10 @@ const READ: Duration = Duration::from_secs(4);
 const LONGEST: Duration = Duration::from_secs(3);
 /// How long preparing a service may take: indexes are built meanwhile.
 const PREPARATION: Duration = Duration::from_secs(300);
-/// How long a look at the servers' health may take, and how long it is good.
+/// How long a look at the servers' health is good.
 const HEALTH: Duration = Duration::from_secs(1);
+/// How long it may take. Longer than others wait for an answer about it: a busy machine is not taken for a dead one.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Open databases, shared with other processes. Cheap to clone; clones are one handle.
 #[derive(Clone)]
@@ -190,7 +192,7 @@ impl Backend for MongoBackend {
         if let Some(known) = self.inner.known_health() {
             return known;
         }
-        let health = self.call(HEALTH, |inner| async move { inner.look().await }).await;
+        let health = self.call(LOOK, |inner| async move { inner.look().await }).await;
         let seen = (self.inner.clock.stopwatch(), health.clone());
         *self.inner.health.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
         health
