@@ -1,7 +1,7 @@
 //! A shop of many parts in one test: two of each service, each with a store handle, a broker connection and sockets of its
 //! own, behind a gateway. They share a clock, so that a test drives all of them, and nothing else that processes would not.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -36,6 +36,21 @@ pub(crate) struct Meeting {
     pub(crate) prefix: String,
 }
 
+impl Meeting {
+    /// Drops the databases, so that a long run of tests does not fill the server. A test's own runtime may be ending, so this
+    /// is done on another one; what cannot be dropped goes when the server does.
+    pub(crate) fn forget(self) {
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let dropped = runtime.block_on(cartwright_servers::mongo::drop_databases(&self.mongodb_uri, &self.prefix));
+            dropped.map_err(std::io::Error::other)
+        });
+        if let Ok(Err(error)) = dropped.join() {
+            eprintln!("the test's databases were not dropped: {error}");
+        }
+    }
+}
+
 /// What all parts are made of.
 pub(crate) struct Plan<'a> {
     pub(crate) meeting: &'a Meeting,
@@ -51,6 +66,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) backend: &'a FaultyBackend,
     /// Payment's hosted page.
     pub(crate) page: Router,
+    /// Ways between the parts, to be watched once all parts answer.
+    pub(crate) upstreams: Mutex<Vec<Upstream>>,
 }
 
 /// The running parts.
@@ -98,7 +115,13 @@ impl Cluster {
         let mut started = join_all(auth.into_iter().map(|(number, place)| plan.part(number, place, &addresses))).await;
         started.extend(join_all(others.into_iter().map(|(number, place)| plan.part(number, place, &addresses))).await);
         let (parts, brokers) = started.into_iter().unzip();
-        Self { parts, brokers, router: plan.gateway(&addresses) }
+        let router = plan.gateway(&addresses);
+        plan.upstreams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .for_each(|upstream| upstream.start(plan.tasks));
+        Self { parts, brokers, router }
     }
 }
 
@@ -154,9 +177,11 @@ impl Plan<'_> {
         let targets = Targets::parse(targets).expect("addresses of this machine");
         let tls = Some(identity.client_config(role.name()));
         let (clock, ids) = (self.clock.clone(), ids.clone());
-        let upstream = Upstream::new(role.name(), targets, Options::default(), tls, clock, ids);
+        // Fifteen parts of one test process that ask each other every second would do little else.
+        let options = Options { probe_every_ms: 3_000, ..Options::default() };
+        let upstream = Upstream::new(role.name(), targets, options, tls, clock, ids);
         let upstream = upstream.expect("TLS is there");
-        upstream.start(self.tasks);
+        self.upstreams.lock().unwrap_or_else(PoisonError::into_inner).push(upstream.clone());
         upstream
     }
 

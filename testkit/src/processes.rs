@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Request, Response, header};
+use axum::http::{HeaderValue, Request, Response, header};
 use cartwright::callers::GATEWAY;
 use cartwright::role::Role;
 use cartwright_runtime::{Clock, Ids};
@@ -23,6 +23,8 @@ use crate::process::{Killed, run_verb, signal_end};
 
 /// How long a process may take to come up, beside others that do, on a machine that compiles meanwhile.
 const START: Duration = Duration::from_secs(90);
+/// How long a process may take to answer a question of a test.
+const ANSWER: Duration = Duration::from_secs(10);
 /// How often something awaited is looked for.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long the certificates of a test are good.
@@ -218,6 +220,11 @@ impl ProcessCluster {
         gateways.map(|process| format!("http://127.0.0.1:{}", process.port)).collect()
     }
 
+    /// The port on which the process `name` answers the gateway; that of a gateway is the one for shoppers.
+    pub fn port(&self, name: &str) -> u16 {
+        self.process(name).port
+    }
+
     /// The port on which the process `name` answers its peers.
     pub fn peer_port(&self, name: &str) -> u16 {
         self.process(name).peer_port
@@ -281,9 +288,8 @@ impl ProcessCluster {
     pub async fn is_ready(&self, name: &str) -> bool {
         let process = self.process(name);
         let asked = match process.roles.first() {
-            Some(role) if self.plan.has_certificates => {
-                let request = Request::get("/readyz").header(header::HOST, role.name()).body(Body::empty());
-                let request = request.expect("a request without a body");
+            Some(_) if self.plan.has_certificates => {
+                let request = Request::get("/readyz").body(Body::empty()).expect("a request without a body");
                 return self.ask(GATEWAY, name, false, request).await.is_ok_and(|answer| answer.status().is_success());
             }
             Some(_) | None => format!("http://127.0.0.1:{}/readyz", process.port),
@@ -305,15 +311,34 @@ impl ProcessCluster {
         peers: bool,
         request: Request<Body>,
     ) -> Result<Response<Body>, CallError> {
+        self.ask_as(IdentityFiles::in_folder(&self.certificates(), caller), name, peers, request).await
+    }
+
+    /// The same with any identity.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    ///
+    /// # Panics
+    /// When the files are no identity.
+    pub async fn ask_as(
+        &self,
+        identity: IdentityFiles,
+        name: &str,
+        peers: bool,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, CallError> {
         let process = self.process(name);
         let role = process.roles.first().expect("a process with a service").name();
         let port = if peers { process.peer_port } else { process.port };
-        let identity = Identity::load(IdentityFiles::in_folder(&self.certificates(), caller), &self.clock);
-        let tls = identity.expect("a certificate of the test").client_config(role);
+        let identity = Identity::load(identity, &self.clock).expect("an identity of the test");
+        let tls = Some(identity.client_config(role));
         let targets = Targets::parse(&format!("https://127.0.0.1:{port}")).expect("an address");
         let (clock, ids) = (self.clock.clone(), Ids::random(self.clock.clone()));
-        let upstream = Upstream::new(role, targets, Options::default(), Some(tls), clock, ids).expect("TLS is there");
-        upstream.call(request, Duration::from_secs(10)).await
+        let upstream = Upstream::new(role, targets, Options::default(), tls, clock, ids).expect("TLS is there");
+        let (mut head, body) = request.into_parts();
+        head.headers.entry(header::HOST).or_insert(HeaderValue::from_static(role));
+        upstream.call(Request::from_parts(head, body), ANSWER).await
     }
 
     /// Waits until every gateway says that the whole shop is well. Gives how long that took.

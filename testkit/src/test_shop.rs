@@ -1,6 +1,6 @@
 //! A whole shop in one test, called without a socket between.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -31,8 +31,10 @@ const SETTLE_WITHIN: Duration = Duration::from_secs(30 * 60);
 /// How much shop time passes at once where nothing moves.
 const STEP: Duration = Duration::from_secs(5);
 const ADMIN_PASSWORD: &str = "correct horse battery";
-/// Real time without a commit after which nothing moves.
+/// Real time without a commit after which nothing moves in one process.
 const STILL: Duration = Duration::from_millis(15);
+/// The same where steps travel between processes.
+const STILL_BETWEEN: Duration = Duration::from_millis(120);
 
 /// Which store engine a shop stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,8 +129,19 @@ impl TestShopBuilder {
             (Some(meeting), Parts::Many) => {
                 let (settings, page) = (&settings(), sandbox.routes());
                 let (clock, tasks, outside, backend) = (&clock, &tasks, &outside, &backend);
-                let plan =
-                    Plan { meeting, clock, tasks, seed: self.seed, outside, settings, folder, broker, backend, page };
+                let plan = Plan {
+                    meeting,
+                    clock,
+                    tasks,
+                    seed: self.seed,
+                    outside,
+                    settings,
+                    folder,
+                    broker,
+                    backend,
+                    page,
+                    upstreams: Mutex::default(),
+                };
                 let Cluster { parts, router, brokers } = Cluster::start(plan).await;
                 (parts, router, brokers)
             }
@@ -294,6 +307,9 @@ impl Socket {
 impl Drop for TestShop {
     fn drop(&mut self) {
         self.tasks.stop();
+        if let Some(meeting) = self.left.as_mut().and_then(|left| left.kept.take()) {
+            meeting.forget();
+        }
     }
 }
 
@@ -511,7 +527,7 @@ impl TestShop {
         let real = Clock::system();
         loop {
             let before = self.backend.commits();
-            real.pause(STILL).await;
+            real.pause(if self.kind.parts == Parts::One { STILL } else { STILL_BETWEEN }).await;
             let idle = self.hostile.as_ref().is_none_or(HostileBroker::is_idle);
             if idle && before == self.backend.commits() {
                 return;
