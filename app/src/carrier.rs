@@ -15,6 +15,10 @@ use crate::settings::{BrokerPlace, Settings};
 /// After how long the events of a process that was not heard of go to another one of its service.
 const CLAIM_AFTER: Duration = Duration::from_secs(4);
 
+/// Into how many parts the events are cut on Kafka: no more processes of one service can share them.
+#[cfg(feature = "kafka")]
+const KAFKA_PARTITIONS: i32 = 12;
+
 /// What the names of queues and streams begin with.
 const NAMES: &str = "cartwright";
 
@@ -57,13 +61,11 @@ impl Carrier {
                 let wire: Arc<dyn Wire> = Arc::new(broker.wire());
                 Self { broker: Arc::new(broker), wire: Some(wire) }
             }
-            BrokerPlace::Kafka(_) => bail!("KAFKA_BROKERS: this program was built without Kafka"),
+            BrokerPlace::Kafka(brokers) => kafka(brokers, clock, tasks)?,
         };
         Ok(carrier)
     }
-}
 
-impl Carrier {
     /// Whether every event was delivered, as far as the broker tells.
     pub async fn nothing_waits(&self) -> bool {
         for role in Role::consumers() {
@@ -78,4 +80,21 @@ impl Carrier {
         }
         true
     }
+}
+
+#[cfg(feature = "kafka")]
+fn kafka(brokers: &str, clock: &Clock, tasks: &Tasks) -> Result<Carrier> {
+    let settings = cartwright_bus_kafka::Settings {
+        brokers: brokers.to_owned(),
+        prefix: NAMES.to_owned(),
+        partitions: KAFKA_PARTITIONS,
+    };
+    let broker = cartwright_bus_kafka::KafkaBroker::open(settings, clock.clone(), tasks.clone())?;
+    let wire: Arc<dyn Wire> = Arc::new(broker.wire());
+    Ok(Carrier { broker: Arc::new(broker), wire: Some(wire) })
+}
+
+#[cfg(not(feature = "kafka"))]
+fn kafka(_: &str, _: &Clock, _: &Tasks) -> Result<Carrier> {
+    bail!("KAFKA_BROKERS is set, and this program was built without Kafka: build it with `cargo build --release`")
 }
