@@ -3,25 +3,33 @@
 use axum::http::Method;
 use cartwright_http::{ANY_PEER, CallerTable};
 
+use crate::role::Role;
+
 /// The name by which services know the gateway.
 pub const GATEWAY: &str = "gateway";
 
 /// What is asked of a process itself, whatever service it is.
 const ABOUT_IT: [&str; 3] = ["/health", "/livez", "/readyz"];
 
-/// Questions between services: the route, and who may ask.
-const QUESTIONS: [(&str, &[&str]); 10] = [
-    ("/peer/products", &["cart"]),
-    ("/peer/availability", &["cart", "product"]),
-    ("/peer/contact", &["order", "notification"]),
-    ("/peer/token-guard", &[ANY_PEER]),
-    ("/peer/settle-checkout", &["cart"]),
-    ("/peer/order-state", &["cart", "inventory", "payment"]),
-    ("/peer/payable", &["payment"]),
-    ("/peer/order-facts", &["notification"]),
-    ("/peer/priced-cart", &["order"]),
-    ("/peer/freeze-cart", &["order"]),
+/// Questions between services: who answers, the route, and who may ask.
+const QUESTIONS: [(Role, &str, &[&str]); 10] = [
+    (Role::Product, "/peer/products", &["cart"]),
+    (Role::Inventory, "/peer/availability", &["cart", "product"]),
+    (Role::Auth, "/peer/contact", &["order", "notification"]),
+    (Role::Auth, "/peer/token-guard", &[ANY_PEER]),
+    (Role::Order, "/peer/settle-checkout", &["cart"]),
+    (Role::Order, "/peer/order-state", &["cart", "inventory", "payment"]),
+    (Role::Order, "/peer/payable", &["payment"]),
+    (Role::Order, "/peer/order-facts", &["notification"]),
+    (Role::Cart, "/peer/priced-cart", &["order"]),
+    (Role::Cart, "/peer/freeze-cart", &["order"]),
 ];
+
+/// Whether the process that others know as `caller` ever asks `role` anything.
+pub fn asks(caller: &str, role: Role) -> bool {
+    let mut questions = QUESTIONS.into_iter().filter(|(answers, ..)| *answers == role);
+    questions.any(|(_, _, callers)| callers.iter().any(|it| *it == caller || *it == ANY_PEER))
+}
 
 /// Callers of the routes for shoppers: the gateway brings them.
 pub fn of_public_routes() -> CallerTable {
@@ -30,7 +38,7 @@ pub fn of_public_routes() -> CallerTable {
 
 /// Callers of the routes for peers.
 pub fn of_peer_routes() -> CallerTable {
-    QUESTIONS.into_iter().fold(about_it(), |table, (route, callers)| {
+    QUESTIONS.into_iter().fold(about_it(), |table, (_, route, callers)| {
         callers.iter().fold(table, |table, caller| table.permit(caller, Method::POST, route))
     })
 }

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 pub use cartwright_product::ImportFormat;
 pub use opened::Opened;
+pub(crate) use opened::make_folder;
 pub use remote::RemoteOperator;
 pub use served::serve;
 pub use shop_operator::ShopOperator;

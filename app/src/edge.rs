@@ -92,7 +92,7 @@ pub async fn run(settings: Settings) -> Result<()> {
 
 /// Knows whose token it is, as auth says.
 async fn checker(ways: &Ways, settings: &Settings, clock: &Clock) -> Result<TokenChecker> {
-    let lines = ways.lines(settings, &[])?;
+    let lines = ways.lines(settings, &[GATEWAY])?;
     let (_, auth) =
         lines.into_iter().find(|(role, _)| *role == Role::Auth).ok_or(StartError::NoPeer { role: Role::Auth })?;
     let auth: Arc<dyn TokenGuard> = Arc::new(Remote::new(Role::Auth.name(), auth));

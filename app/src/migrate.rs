@@ -1,6 +1,6 @@
 //! Moves a shop from one store engine to the other: every document and every event that still waits, then a comparison.
 //!
-//! Promises that the source is only read, that a migration which was broken off goes on where it was, and that it is called
+//! Promises that the source is only read, that nothing of the target is overwritten, that a migration which was broken off goes on where it was, and that it is called
 //! done only when both sides hold the same documents, byte for byte of their JSON values, and the target passes `verify`.
 
 use std::collections::{BTreeMap, HashSet};
@@ -15,6 +15,7 @@ use cartwright_store::{
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::control::make_folder;
 use crate::engine::Engine;
 use crate::role::Role;
 use crate::settings::Settings;
@@ -81,6 +82,13 @@ impl Side {
 /// In a sentence: a shop runs, a side cannot be opened, the target holds another shop, or the sides differ in the end.
 pub async fn migrate(settings: &Settings, direction: Direction, tell: impl Fn(&str)) -> Result<Moved> {
     ensure!(settings.places.use_mongodb(), "set MONGODB_URI: it is one of the two sides");
+    match direction {
+        Direction::ToMongo => {
+            let file = settings.store_file();
+            ensure!(file.exists(), "there is no {}: DATA_DIR is the folder of the shop to move", file.display());
+        }
+        Direction::ToEmbedded => make_folder(&settings.data_dir)?,
+    }
     let (clock, tasks) = (Clock::system(), Tasks::new());
     let mongo = Engine::open(settings, &Role::ALL, &clock, &tasks).await?;
     let embedded = Engine::embedded(settings, &clock)?;
@@ -92,16 +100,13 @@ pub async fn migrate(settings: &Settings, direction: Direction, tell: impl Fn(&s
     from.must_be_idle().await?;
     to.must_be_idle().await?;
     let mut moved = Moved { documents: BTreeMap::new(), written: 0, events: 0, report: Report::default() };
+    for (collection, _) in from.database.collections() {
+        holds_nothing_else(&from, &to, collection).await?;
+    }
     for (collection, spec) in from.database.collections() {
         moved.written += copy(&from, &to, collection, &spec).await.with_context(|| collection.to_string())?;
         let (there, here) = (digest(from.backend(), collection).await?, digest(to.backend(), collection).await?);
-        ensure!(
-            there == here,
-            "{collection} has {} documents on the one side and {} on the other, or they differ: the target holds \
-             something else; empty it and begin again",
-            there.count,
-            here.count
-        );
+        ensure!(there == here, "{collection} is not the same on both sides: something changed it meanwhile");
         tell(&format!("{collection}: {} documents", here.count));
         moved.documents.insert(collection.to_string(), here.count);
     }
@@ -132,27 +137,49 @@ fn page(collection: Collection, after: Option<String>) -> Query {
     }
 }
 
-/// Writes what the target lacks or has differently; gives how many documents that were.
+/// Documents of `side` by key, as far as a page of the other side reaches.
+async fn beside(side: &Side, collection: Collection, after: Option<String>, page_of_other: &[Row]) -> Result<Vec<Row>> {
+    let Some(last) = page_of_other.last() else { return Ok(Vec::new()) };
+    let mut query = page(collection, after);
+    query.below = Some(IndexValue::Text(format!("{}\0", last.key)));
+    query.limit = usize::MAX / 2;
+    Ok(side.backend().find(query).await?)
+}
+
+/// Refuses a target with a document that the source has not or has differently: that is no migration broken off but another
+/// shop, or this one after it went on there, and none of it may be lost.
+async fn holds_nothing_else(from: &Side, to: &Side, collection: Collection) -> Result<()> {
+    let mut after = None;
+    loop {
+        let there = to.backend().find(page(collection, after.clone())).await?;
+        let Some(last) = there.last() else { return Ok(()) };
+        let here = beside(from, collection, after, &there).await?;
+        let here: BTreeMap<&str, &Row> = here.iter().map(|row| (row.key.as_str(), row)).collect();
+        for row in &there {
+            let is_copy = here.get(row.key.as_str()).is_some_and(|own| is_same(own, row));
+            ensure!(
+                is_copy,
+                "the target holds something else: {collection} {} is not in the source or differs there. Nothing was \
+                 written. Move to an empty target",
+                row.key
+            );
+        }
+        after = Some(last.key.clone());
+    }
+}
+
+/// Writes what the target lacks; gives how many documents that were.
 async fn copy(from: &Side, to: &Side, collection: Collection, spec: &CollectionSpec) -> Result<u64> {
     let (mut after, mut written) = (None, 0);
     loop {
         let rows = from.backend().find(page(collection, after.clone())).await?;
         let Some(last) = rows.last() else { return Ok(written) };
-        let mut query = page(collection, after);
-        query.below = Some(IndexValue::Text(format!("{}\0", last.key)));
-        query.limit = usize::MAX / 2;
-        let there = to.backend().find(query).await?;
-        let there: BTreeMap<&str, &Row> = there.iter().map(|row| (row.key.as_str(), row)).collect();
+        let there = beside(to, collection, after, &rows).await?;
+        let there: HashSet<&str> = there.iter().map(|row| row.key.as_str()).collect();
         let mut writes = Vec::new();
-        for row in &rows {
-            let present = there.get(row.key.as_str());
-            if let Some(present) = present
-                && is_same(row, present)?
-            {
-                continue;
-            }
+        for row in rows.iter().filter(|row| !there.contains(row.key.as_str())) {
             let effect = Effect::Put { body: Arc::clone(&row.body), index: (spec.places)(&row.body)? };
-            writes.push(Write { collection, key: row.key.clone(), expect: present.map(|row| row.revision), effect });
+            writes.push(Write { collection, key: row.key.clone(), expect: None, effect });
         }
         written += u64::try_from(writes.len())?;
         if !writes.is_empty() {
@@ -163,8 +190,8 @@ async fn copy(from: &Side, to: &Side, collection: Collection, spec: &CollectionS
 }
 
 /// Whether two documents are the same, whatever the order of their fields.
-fn is_same(one: &Row, other: &Row) -> Result<bool> {
-    Ok(one.body == other.body || canonical(one)? == canonical(other)?)
+fn is_same(one: &Row, other: &Row) -> bool {
+    one.body == other.body || matches!((canonical(one), canonical(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// The document's text with its fields in order.

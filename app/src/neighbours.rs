@@ -16,6 +16,7 @@ use cartwright_tls::{Identity, IdentityFiles};
 use cartwright_upstream::{Options, Repeatable, Targets, Upstream};
 use http_body_util::{BodyExt as _, Limited};
 
+use crate::callers;
 use crate::role::Role;
 use crate::settings::Settings;
 
@@ -82,17 +83,21 @@ impl Ways {
         Ok(upstream)
     }
 
-    /// The lines to the peers of every role that the settings name and that does not run here.
+    /// The lines to whatever those that run here, whom others know as `here`, ask in other processes, as far as the settings
+    /// say where that is.
     ///
     /// # Errors
     /// See [`Ways::to`].
-    pub fn lines(&self, settings: &Settings, here: &[Role]) -> Result<Vec<(Role, Arc<dyn Line>)>> {
-        let elsewhere = settings.places.services.iter().filter(|(role, _)| !here.contains(role));
+    pub fn lines(&self, settings: &Settings, here: &[&str]) -> Result<Vec<(Role, Arc<dyn Line>)>> {
+        let is_elsewhere = |role: Role| !here.contains(&role.name());
+        let is_asked = |role: Role| here.iter().any(|caller| callers::asks(caller, role));
+        let places = settings.places.services.iter();
+        let asked = places.filter(|(role, _)| is_elsewhere(*role) && is_asked(*role));
         let line = |(role, place): &(Role, crate::settings::ServicePlace)| {
             let upstream = self.to(*role, &place.peers, role.peer_url_setting())?;
             Ok((*role, Arc::new(PeerLine(upstream)) as Arc<dyn Line>))
         };
-        elsewhere.map(line).collect()
+        asked.map(line).collect()
     }
 }
 

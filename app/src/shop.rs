@@ -17,13 +17,15 @@ use cartwright_notification::Mailer;
 use cartwright_payment::PaymentProvider;
 use cartwright_runtime::{Clock, Ids, Tasks};
 use cartwright_service::{Job, Service};
-use cartwright_store::{Backend, Database, Store, StoreError, forget_old};
+use cartwright_store::{Backend, Database, Store, StoreError, be_at_work, forget_old};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::role::Role;
 
 /// How often each role forgets what is too old to be asked for.
 const FORGET_EVERY: Duration = Duration::from_secs(600);
+/// How often each role says that somebody is at work.
+const PRESENT_EVERY: Duration = Duration::from_secs(3);
 /// How long a process without auth waits for it at the start.
 const AUTH_WITHIN: Duration = Duration::from_secs(60);
 /// How often it asks meanwhile.
@@ -394,7 +396,7 @@ impl Shop {
         let relay = Relay::new(&self.database, broker, tasks.clone(), clock.clone()).reporting(self.backlog.clone());
         tasks.spawn(relay.run());
         let jobs = self.services.iter().flat_map(|(_, service)| &service.jobs);
-        jobs.chain(&self.jobs).chain(&self.forgetting()).for_each(|job| job.start(tasks));
+        jobs.chain(&self.jobs).chain(&self.forgetting()).chain(&self.presence()).for_each(|job| job.start(tasks));
         Ok(())
     }
 
@@ -411,6 +413,18 @@ impl Shop {
             })
         };
         self.stores.iter().map(forget).collect()
+    }
+
+    /// One job a role that says that somebody is at work, for those who need a shop that stands still.
+    fn presence(&self) -> Vec<Job> {
+        let be_present = |store: &Store| {
+            let present = store.clone();
+            Job::every(PRESENT_EVERY, self.ground.clock.clone(), "say that somebody is at work", move || {
+                let store = present.clone();
+                async move { be_at_work(&store).await }
+            })
+        };
+        self.stores.iter().map(be_present).collect()
     }
 
     /// Everything that the shop answers at its one address, and the OpenAPI document of it. Once: the routes are moved out.

@@ -12,12 +12,13 @@ use cartwright_notification::Mailer;
 use cartwright_payment_sandbox::Sandbox;
 use cartwright_runtime::{Clock, Ids, Tasks};
 
+use crate::callers;
 use crate::carrier::Carrier;
 use crate::engine::Engine;
 use crate::neighbours::Ways;
 use crate::role::Role;
 use crate::settings::Settings;
-use crate::shop::{Ground, Outside, Part, Shop};
+use crate::shop::{Ground, Outside, Part, Shop, StartError};
 
 /// A shop, or a part of one, whose store this process has open.
 pub struct Opened {
@@ -47,8 +48,9 @@ impl Opened {
     /// # Errors
     /// As [`Opened::open`]; also where a role asks another one and nobody said where that is.
     pub async fn open_part(settings: &Settings, roles: &[Role]) -> Result<Self> {
+        all_can_be_asked(settings, roles)?;
         for folder in [&settings.data_dir, settings.shared_dir()] {
-            make_folder(folder).with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+            make_folder(folder)?;
         }
         let (clock, tasks) = (Clock::system(), Tasks::new());
         let ids = Ids::random(clock.clone());
@@ -61,7 +63,7 @@ impl Opened {
         let ground = Ground { backend: engine.backend(), ids, clock, tasks };
         let part = Part {
             roles: roles.to_vec(),
-            lines: ways.lines(settings, roles)?,
+            lines: ways.lines(settings, &roles.iter().map(|role| role.name()).collect::<Vec<_>>())?,
             wire: carrier.wire.clone(),
             backlog: Backlog::new(settings.places.outbox_max),
         };
@@ -87,9 +89,20 @@ impl Opened {
     }
 }
 
-/// For its owner alone.
-fn make_folder(folder: &Path) -> std::io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+/// Whom `roles` ask is somewhere. Told before anything is opened, because that can take a while.
+fn all_can_be_asked(settings: &Settings, roles: &[Role]) -> Result<(), StartError> {
+    let is_asked = |other: Role| roles.iter().any(|role| callers::asks(role.name(), other));
+    let is_known = |other: Role| roles.contains(&other) || settings.places.of(other).is_some();
+    match Role::ALL.into_iter().find(|other| is_asked(*other) && !is_known(*other)) {
+        Some(role) => Err(StartError::NoPeer { role }),
+        None => Ok(()),
+    }
+}
+
+/// Makes a folder for its owner alone, where there is none.
+pub(crate) fn make_folder(folder: &Path) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("the folder {} cannot be made", folder.display()))
 }
 
 fn mailer(settings: &Settings) -> Result<Arc<dyn Mailer>> {

@@ -26,4 +26,4 @@ pub use lanes::Lane;
 pub use memory::MemoryBackend;
 pub use perform::{Intent, Lease, Performer};
 pub use store::{Database, Find, Store};
-pub use turns::{is_anybody_at_work, take_turn};
+pub use turns::{be_at_work, is_anybody_at_work, take_turn};

@@ -31,13 +31,26 @@ pub(crate) fn collection() -> CollectionSpec {
     Turn::spec()
 }
 
-/// Whether any process that shares `store` did its turn of some work lately: then one runs, or was killed a moment ago.
+/// The turn of whoever is at work at all.
+const PRESENCE: &str = "be at work";
+/// How long a process is thought to be at work after it last said so.
+const PRESENT_FOR: Duration = Duration::from_secs(9);
+
+/// Says that a process that shares `store` is at work. Good for nine seconds, so it has to be said every three.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn be_at_work(store: &Store) -> Result<(), StoreError> {
+    take_turn(store, PRESENCE, PRESENT_FOR).await.map(drop)
+}
+
+/// Whether any process that shares `store` is at work: then one runs, or did a moment ago.
 ///
 /// # Errors
 /// When the store does not answer.
 pub async fn is_anybody_at_work(store: &Store) -> Result<bool, StoreError> {
     let now = store.clock().now();
-    Ok(store.scan::<Turn>().all().await?.iter().any(|turn| turn.doc.until > now))
+    Ok(store.get::<Turn>(PRESENCE).await?.is_some_and(|turn| turn.doc.until > now))
 }
 
 /// Whether it is this process's turn to do `work`, for at least half of `length` from now on.
