@@ -19,7 +19,8 @@ const REQUEST: Duration = Duration::from_secs(25);
 pub(crate) struct Caller {
     client: reqwest::Client,
     base: String,
-    token: String,
+    /// The access token; empty where there is none.
+    pub(crate) token: String,
     /// The user's id.
     pub(crate) id: String,
 }
@@ -36,6 +37,11 @@ impl Caller {
         Self { token: token.to_owned(), id: id.to_owned(), ..self.clone() }
     }
 
+    /// The same somebody at another address.
+    pub(crate) fn at(&self, base: &str) -> Self {
+        Self { base: base.to_owned(), ..self.clone() }
+    }
+
     /// Sends a request and reads the whole answer.
     pub(crate) async fn send(
         &self,
@@ -44,12 +50,24 @@ impl Caller {
         key: Option<&str>,
         body: Option<&Value>,
     ) -> Result<Reply, reqwest::Error> {
+        let headers: Vec<(&str, &str)> = key.map(|key| ("idempotency-key", key)).into_iter().collect();
+        self.send_with(method, path, &headers, body).await
+    }
+
+    /// The same with other headers.
+    pub(crate) async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Reply, reqwest::Error> {
         let mut request = self.client.request(method, format!("{}{path}", self.base));
         if !self.token.is_empty() {
             request = request.bearer_auth(&self.token);
         }
-        if let Some(key) = key {
-            request = request.header("idempotency-key", key);
+        for (name, text) in headers {
+            request = request.header(*name, *text);
         }
         if let Some(body) = body {
             request = request.json(body);

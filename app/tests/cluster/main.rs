@@ -7,5 +7,13 @@
 
 #[path = "../calls/mod.rs"]
 mod calls;
+mod crowd;
+mod doors;
+mod instances;
+mod moving;
+mod outages;
+mod restarts;
 mod selling;
 mod town;
+mod up;
+mod wire;

@@ -46,6 +46,11 @@ pub(crate) fn binary() -> PathBuf {
     env!("CARGO_BIN_EXE_cartwright").into()
 }
 
+/// Whether faults are taken at their full length.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("CARTWRIGHT_LONG").is_some()
+}
+
 /// A database of this test alone at the MongoDB that `uri` names.
 pub(crate) fn own_database(uri: &str) -> String {
     let name = Ids::random(Clock::system()).uuid().simple().to_string();
@@ -97,6 +102,13 @@ impl Town {
         });
         let products = products.await;
         Self { cluster, products, clock }
+    }
+
+    /// Somebody with a cart of her own.
+    pub(crate) async fn guest(&self) -> Caller {
+        let anonymous = Caller::anonymous(&self.cluster.base());
+        let guest = anonymous.send(Method::POST, "/auth/guest", None, None).await.unwrap().expect(201);
+        anonymous.with_token(&text(&guest["token"]), &text(&guest["userId"]))
     }
 
     /// The checker finds nothing, of what holds only at rest either.
