@@ -55,8 +55,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn unread(rejection: &BytesRejection) -> Problem {
-    let causes = std::iter::successors(rejection.source(), |&cause| cause.source());
-    if causes.into_iter().any(|cause| cause.is::<BodyTooSlow>()) {
+    if rejection.source().is_some_and(BodyTooSlow::is_behind) {
         return Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The body did not arrive in time.");
     }
     match rejection.status() {

@@ -38,3 +38,4 @@ pub use quota::{Left, LocalQuota, Quota, Rate, RetryAfter};
 pub use serve::{serve, serve_tls};
 pub use tls::{PeerIdentity, Tls};
 pub use version::{etag, if_match};
+pub use watched::BodyTooSlow;

@@ -117,10 +117,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Inbound<S> {
     }
 }
 
-/// The body did not end in time.
+/// Why a body broke off: it did not end in time.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the body did not end in time")]
-pub(crate) struct BodyTooSlow;
+pub struct BodyTooSlow;
+
+impl BodyTooSlow {
+    /// Whether this is what `error` says, or what is behind it.
+    pub fn is_behind(error: &(dyn std::error::Error + 'static)) -> bool {
+        std::iter::successors(Some(error), |cause| cause.source()).any(|cause| cause.is::<Self>())
+    }
+}
 
 /// What an ordinary body has at most. A larger one, where a route takes it, gets the time of one for each so many bytes.
 const PORTION_BYTES: usize = 256 * 1024;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
+use cartwright_http::BodyTooSlow;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use crate::instance::Occupancy;
@@ -22,9 +23,18 @@ struct Source {
     room_bytes: usize,
     /// Whether all that was read from the body is among what is kept.
     is_whole: bool,
-    /// Whether the sender of the body failed us.
-    has_failed: bool,
+    /// How the sender of the body failed us, where it did.
+    failed: Option<SenderFailed>,
     loans: u32,
+}
+
+/// How whoever sends a body failed to send it to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SenderFailed {
+    /// It took too long.
+    TooSlow,
+    /// It broke off.
+    Broken,
 }
 
 /// A body that was lent to an attempt which is over.
@@ -42,7 +52,7 @@ impl CallBody {
             kept: Vec::new(),
             room_bytes: keep_bytes_max,
             is_whole: true,
-            has_failed: false,
+            failed: None,
             loans: 0,
         }))))
     }
@@ -51,7 +61,7 @@ impl CallBody {
     pub(crate) fn lend(&self) -> Option<Body> {
         let Some(shared) = &self.0 else { return Some(Body::empty()) };
         let mut source = lock(shared);
-        if !source.is_whole || source.has_failed {
+        if !source.is_whole || source.failed.is_some() {
             return None;
         }
         source.loans += 1;
@@ -60,9 +70,9 @@ impl CallBody {
         Some(Body::new(Loan { source: Arc::clone(shared), loan, again }))
     }
 
-    /// Whether whoever sends the body did not send it to its end.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.0.as_ref().is_some_and(|shared| lock(shared).has_failed)
+    /// How whoever sends the body failed to send it to its end, where that is so.
+    pub(crate) fn failed(&self) -> Option<SenderFailed> {
+        self.0.as_ref().and_then(|shared| lock(shared).failed)
     }
 }
 
@@ -123,7 +133,8 @@ impl HttpBody for Loan {
                 Some(Ok(frame))
             }
             Some(Err(error)) => {
-                source.has_failed = true;
+                let is_slow = BodyTooSlow::is_behind(&error);
+                source.failed = Some(if is_slow { SenderFailed::TooSlow } else { SenderFailed::Broken });
                 Some(Err(error.into()))
             }
             None => None,

@@ -37,6 +37,9 @@ pub enum CallError {
     /// Whoever sends the request's body did not send it to its end.
     #[error("the body for {0} did not come to its end")]
     BodyIncomplete(&'static str),
+    /// Whoever sends it took too long.
+    #[error("the body for {0} did not come in time")]
+    BodyTooSlow(&'static str),
 }
 
 impl CallError {
@@ -46,7 +49,7 @@ impl CallError {
             Self::NotReached(_) | Self::Open { .. } | Self::Overloaded(_) => true,
             Self::TooLate { was_sent, .. } => !was_sent,
             // A part of the body may be enough for a route that takes it in pieces.
-            Self::Unknown(_) | Self::BodyIncomplete(_) => false,
+            Self::Unknown(_) | Self::BodyIncomplete(_) | Self::BodyTooSlow(_) => false,
         }
     }
 }
@@ -82,6 +85,9 @@ impl From<CallError> for Problem {
                 format!("A service that this needs did not answer in time. {REPEAT}"),
             ),
             CallError::BodyIncomplete(_) => {
+                Self::bad_request("body_incomplete", "The body ended before it was complete.")
+            }
+            CallError::BodyTooSlow(_) => {
                 Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The body did not arrive in time.")
             }
         }

@@ -58,9 +58,9 @@ enum Verdict {
 /// How an instance is not ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unready {
-    /// It says so, or nobody is there.
+    /// It says so.
     Refusing,
-    /// It says nothing, which may be our own fault.
+    /// It says nothing: it is gone, or somebody is too busy, which may be we.
     Silent,
 }
 
@@ -98,9 +98,9 @@ pub enum InstanceState {
     Untried,
     /// It takes requests.
     Ready,
-    /// It says that it takes none, or nobody is there.
+    /// It says that it takes none.
     Unready,
-    /// It does not say whether it takes any.
+    /// It does not say whether it takes any, or is not there.
     Silent,
     /// Its last calls failed; it is passed over for a while.
     Ejected,

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
 
 use crate::balance::{self, Nobody};
-use crate::body::{AnswerBody, CallBody};
+use crate::body::{AnswerBody, CallBody, SenderFailed};
 use crate::breaker::{Breaker, Entry};
 use crate::budget::Budget;
 use crate::instance::{Failure, Instance};
@@ -124,7 +124,11 @@ impl Upstream {
         let mut pass = self.enter()?;
         let result = self.try_each(request, deadline).await;
         let is_failure = match &result {
-            Ok(_) | Err(Ended { was_tried: false, .. } | Ended { error: CallError::BodyIncomplete(_), .. }) => false,
+            Ok(_)
+            | Err(
+                Ended { was_tried: false, .. }
+                | Ended { error: CallError::BodyIncomplete(_) | CallError::BodyTooSlow(_), .. },
+            ) => false,
             Err(Ended { was_tried: true, .. }) => true,
         };
         pass.settle(is_failure);
@@ -150,8 +154,12 @@ impl Upstream {
                 return tries.end(self.0.name, Nobody::InTime);
             }
             let answer = self.attempt(&instance, &head, lent, left).await;
-            if body.has_failed() && answer.is_err() {
-                return Err(Ended { error: CallError::BodyIncomplete(self.0.name), was_tried: true });
+            if let (Some(failed), Err(_)) = (body.failed(), &answer) {
+                let error = match failed {
+                    SenderFailed::TooSlow => CallError::BodyTooSlow(self.0.name),
+                    SenderFailed::Broken => CallError::BodyIncomplete(self.0.name),
+                };
+                return Err(Ended { error, was_tried: true });
             }
             tries.note(&instance, answer);
             if !self.may_repeat(&tries, &head) {

@@ -67,7 +67,7 @@ async fn whoever_answers_with_another_service_s_certificate_is_not_spoken_to() {
     let address = serving(&identity(&folder, "letters"), &tasks).await;
     let upstream = calling(address, &identity(&folder, "gateway"), "parcels");
     upstream.start(&tasks);
-    until(|| upstream.snapshot()[0].state == InstanceState::Unready).await;
+    until(|| upstream.snapshot()[0].state == InstanceState::Silent).await;
     let request = Request::get("/told").header("host", "shop.example").body(Body::empty()).unwrap();
     let error = upstream.call(request, PATIENCE).await.unwrap_err();
     assert_eq!(error, CallError::NotReached("parcels"));
