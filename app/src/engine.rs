@@ -51,12 +51,16 @@ impl Engine {
         }
     }
 
-    /// Writes what waits and lets others open it. Blocks until then.
-    pub fn close(&self) {
+    /// Writes what waits and lets others open it.
+    pub async fn close(self, tasks: &Tasks) {
         match self {
-            Self::Embedded(backend) => backend.close(),
+            Self::Embedded(backend) => {
+                if tasks.blocking(move || backend.close()).await.is_err() {
+                    tracing::error!("closing the store panicked; the next start looks after it");
+                }
+            }
             // What was acknowledged is on its disks already.
-            Self::Mongo(_) => {}
+            Self::Mongo(backend) => backend.leave().await,
         }
     }
 }

@@ -49,16 +49,15 @@ pub struct Moved {
 
 /// One side of a migration.
 struct Side {
-    engine: Engine,
     database: Database,
     stores: Stores,
 }
 
 impl Side {
-    async fn open(engine: Engine, settings: &Settings, clock: &Clock) -> Result<Self> {
+    async fn open(engine: &Engine, settings: &Settings, clock: &Clock) -> Result<Self> {
         let database = Database::new(engine.backend(), clock.clone(), Ids::random(clock.clone()));
         let stores = Stores::open(&database, &settings.services()).await?;
-        Ok(Self { engine, database, stores })
+        Ok(Self { database, stores })
     }
 
     fn backend(&self) -> &Arc<dyn Backend> {
@@ -96,7 +95,21 @@ pub async fn migrate(settings: &Settings, direction: Direction, tell: impl Fn(&s
         Direction::ToMongo => (embedded, mongo),
         Direction::ToEmbedded => (mongo, embedded),
     };
-    let (from, to) = (Side::open(from, settings, &clock).await?, Side::open(to, settings, &clock).await?);
+    let moved = between((&from, &to), settings, &clock, tell).await;
+    for engine in [from, to] {
+        engine.close(&tasks).await;
+    }
+    moved
+}
+
+/// Moves everything from one engine to the other.
+async fn between(
+    (from, to): (&Engine, &Engine),
+    settings: &Settings,
+    clock: &Clock,
+    tell: impl Fn(&str),
+) -> Result<Moved> {
+    let (from, to) = (Side::open(from, settings, clock).await?, Side::open(to, settings, clock).await?);
     from.must_be_idle().await?;
     to.must_be_idle().await?;
     let mut moved = Moved { documents: BTreeMap::new(), written: 0, events: 0, report: Report::default() };
@@ -118,8 +131,6 @@ pub async fn migrate(settings: &Settings, direction: Direction, tell: impl Fn(&s
         let violations: Vec<String> = moved.report.violations.iter().map(ToString::to_string).collect();
         bail!("everything was moved, and the target does not pass `verify`:\n{}", violations.join("\n"));
     }
-    let engines = [from.engine, to.engine];
-    tasks.blocking(move || engines.iter().for_each(Engine::close)).await?;
     Ok(moved)
 }
 

@@ -32,6 +32,8 @@ const PREPARATION: Duration = Duration::from_secs(300);
 const HEALTH: Duration = Duration::from_secs(1);
 /// How long it may take. Longer than others wait for an answer about it: a busy machine is not taken for a dead one.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long leaving may take.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Open databases, shared with other processes. Cheap to clone; clones are one handle.
 #[derive(Clone)]
@@ -79,6 +81,17 @@ impl MongoBackend {
     /// Ends this handle: every later call is refused. What is under way goes on to its end.
     pub fn close(&self) {
         self.inner.calls.close();
+    }
+
+    /// Ends this handle and its connections, before the runtime ends: what the driver does by itself after its last handle
+    /// is gone would panic in one that does. Gives up after a moment, because servers that are away say no farewell.
+    pub async fn leave(&self) {
+        self.close();
+        let farewells = self.inner.databases.clients.iter().map(|client| client.clone().shutdown().immediate(true));
+        let all = futures::future::join_all(farewells.map(std::future::IntoFuture::into_future));
+        if self.inner.clock.timeout(FAREWELL, all).await.is_none() {
+            tracing::debug!("MongoDB was left without a farewell");
+        }
     }
 
     /// What `call` gives, which works on the engine in a task of its own.

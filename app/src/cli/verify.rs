@@ -81,10 +81,21 @@ async fn checked(settings: &Settings) -> Result<(Report, Vec<String>)> {
 /// again, until it holds or the shop has had time to come to rest.
 async fn checked_mongo(settings: &Settings) -> Result<Report> {
     let (clock, tasks) = (Clock::system(), Tasks::new());
-    let engine = Engine::open(settings, &Role::ALL, &clock, &tasks).await?.backend();
-    let database = Database::new(Arc::clone(&engine), clock.clone(), Ids::random(clock.clone()));
+    let engine = Engine::open(settings, &Role::ALL, &clock, &tasks).await?;
+    let report = checked_at_rest(settings, &engine.backend(), &clock, &tasks).await;
+    engine.close(&tasks).await;
+    report
+}
+
+async fn checked_at_rest(
+    settings: &Settings,
+    engine: &Arc<dyn cartwright_store::Backend>,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> Result<Report> {
+    let database = Database::new(Arc::clone(engine), clock.clone(), Ids::random(clock.clone()));
     let stores = Stores::open(&database, &settings.services()).await.context("the store is not one of a shop")?;
-    let carrier = Carrier::open(settings, &Role::ALL, &clock, &tasks).await?;
+    let carrier = Carrier::open(settings, &Role::ALL, clock, tasks).await?;
     let watch = clock.stopwatch();
     loop {
         let delivered = carrier.nothing_waits().await;

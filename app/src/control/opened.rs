@@ -83,9 +83,7 @@ impl Opened {
     pub async fn close(self) {
         let Self { shop, ground, sandbox, engine, .. } = self;
         drop((shop, sandbox));
-        if ground.tasks.blocking(move || engine.close()).await.is_err() {
-            tracing::error!("closing the store panicked; the next start looks after it");
-        }
+        engine.close(&ground.tasks).await;
     }
 }
 
