@@ -144,6 +144,12 @@ impl Crowd {
         self.refusals.get()
     }
 
+    /// Puts something into the cart of somebody who orders nothing.
+    pub(crate) async fn adds(&self, caller: &Caller) {
+        let body = json!({"productId": self.products[0], "quantity": 1});
+        let _done = self.done(caller, "/cart/add-to-cart", &body, &[200]).await;
+    }
+
     async fn shop(&self, caller: Caller) -> Bought {
         let mut bought = Bought { caller, orders: BTreeMap::new() };
         while !self.closing.get() {

@@ -21,7 +21,7 @@ async fn a_rolling_restart_of_every_process_fails_no_request() {
     let (plan, _rabbit) = rabbitmq(plan(&folder).await).await;
     let plan = Role::ALL.into_iter().fold(plan, |plan, role| plan.two_of(role)).gateways(2);
     let mut town = Town::open(plan.lay_out()).await;
-    let crowd = Crowd::of(4, Manners::Strict, &town).await;
+    let crowd = Crowd::of(3, Manners::Strict, &town).await;
     let (bought, ()) = crowd
         .shops_while(async {
             crowd.orders(4).await;
@@ -60,7 +60,7 @@ async fn whichever_process_is_killed_orders_are_confirmed_again_within_five_seco
     let (plan, _rabbit) = rabbitmq(plan(&folder).await).await;
     let plan = Role::ALL.into_iter().fold(plan, |plan, role| plan.two_of(role)).gateways(2);
     let mut town = Town::open(plan.lay_out()).await;
-    let crowd = Crowd::of(4, Manners::Insistent, &town).await;
+    let crowd = Crowd::of(3, Manners::Insistent, &town).await;
     let (bought, ()) = crowd
         .shops_while(async {
             crowd.orders(8).await;
