@@ -140,6 +140,8 @@ fn format(workspace: &Workspace, _: &Options) -> Result<()> {
 
 fn dependencies(workspace: &Workspace, options: &Options) -> Result<()> {
     DENY.require(workspace)?;
+    // Of all systems, also those that nothing here is compiled for: their licences count too.
+    run_command(&mut workspace.cargo(["fetch", "--quiet", "--locked"]))?;
     run_command(&mut workspace.cargo(["deny", "--offline", "--all-features", "check", "bans", "licenses", "sources"]))?;
     if options.advisories {
         run_command(&mut workspace.cargo(["deny", "--all-features", "check", "advisories"]))?;
