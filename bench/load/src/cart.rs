@@ -3,7 +3,7 @@
 //! A cart belongs to one connection at a time, so its content is known exactly: three lines, each with its price
 //! and quantity, and their sum.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
@@ -21,8 +21,32 @@ pub(crate) const LINES: usize = 3;
 const HIGH: u32 = 100;
 const FULL: u32 = 999;
 
+/// Where carts are asked, and how their paths begin there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Door {
+    pub(crate) address: SocketAddr,
+    prefix: &'static str,
+}
+
+impl Door {
+    /// The address that all services share.
+    pub(crate) const fn of_shop(address: SocketAddr) -> Self {
+        Self { address, prefix: "/cart" }
+    }
+
+    /// The cart's own, where paths need not say whose they are.
+    pub(crate) const fn of_cart(address: SocketAddr) -> Self {
+        Self { address, prefix: "" }
+    }
+
+    fn path(self, rest: &str) -> String {
+        format!("{}{rest}", self.prefix)
+    }
+}
+
 pub(crate) struct Cart {
     account: Account,
+    door: Door,
     lines: [Line; LINES],
     get: Vec<u8>,
 }
@@ -69,18 +93,25 @@ impl Cart {
         account: Account,
         products: [Arc<Product>; LINES],
     ) -> Result<Self> {
-        let address = connection.address();
-        let lines = products.map(|product| {
-            let add = add_request(peer, &account, &product).to_bytes(address);
-            Line { product, quantity: 0, add }
-        });
-        let path = format!("/cart/get-cart/{}", account.user);
-        let get = Request { method: "GET", path: &path, token: Some(&account.token), body: None }.to_bytes(address);
-        let mut cart = Self { account, lines, get };
+        let door = Door::of_shop(connection.address());
+        let lines = products.map(|product| Line { product, quantity: 0, add: Vec::new() });
+        let mut cart = Self { account, door, lines, get: Vec::new() };
+        cart.go_to(peer, door);
         for line in 0..LINES {
             cart.add(connection, line).await?;
         }
         Ok(cart)
+    }
+
+    /// Asks at `door` from now on.
+    pub(crate) fn go_to(&mut self, peer: Peer, door: Door) {
+        self.door = door;
+        for line in &mut self.lines {
+            line.add = add_request(peer, &self.account, &line.product, door);
+        }
+        let path = door.path(&format!("/get-cart/{}", self.account.user));
+        let get = Request { method: "GET", path: &path, token: Some(&self.account.token), body: None };
+        self.get = get.to_bytes(door.address);
     }
 
     /// Adds one unit to a line, and checks the cart that comes back.
@@ -118,7 +149,8 @@ impl Cart {
                 self.lines[line].quantity = 1;
                 let body = json!({ "productId": self.lines[line].product.id, "quantity": 1 }).to_string();
                 let token = Some(self.account.token.as_str());
-                let request = Request { method: "PUT", path: "/cart/update-item", token, body: Some(body) };
+                let path = self.door.path("/update-item");
+                let request = Request { method: "PUT", path: &path, token, body: Some(body) };
                 let bytes = request.to_bytes(connection.address());
                 let answer = connection.exchange(&bytes).await?;
                 self.check_change(answer.expect(200).context("update")?)?;
@@ -160,10 +192,10 @@ pub(crate) fn check_line(item: &LineView<'_>, product: &Product, quantity: u32) 
     Ok(())
 }
 
-/// The request that adds one unit of `product` to the account's cart.
-pub(crate) fn add_request<'a>(peer: Peer, account: &'a Account, product: &Product) -> Request<'a> {
-    let body = Some(peer.add_body(product));
-    Request { method: "POST", path: "/cart/add-to-cart", token: Some(&account.token), body }
+/// The request that adds one unit of `product` to the account's cart, as it goes over the wire.
+pub(crate) fn add_request(peer: Peer, account: &Account, product: &Product, door: Door) -> Vec<u8> {
+    let (path, body) = (door.path("/add-to-cart"), Some(peer.add_body(product)));
+    Request { method: "POST", path: &path, token: Some(&account.token), body }.to_bytes(door.address)
 }
 
 pub(crate) fn shown(body: &[u8]) -> String {
@@ -174,7 +206,7 @@ pub(crate) fn shown(body: &[u8]) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use super::{Account, Cart, Hundredths, Line, Product};
+    use super::{Account, Cart, Door, Hundredths, Line, Peer, Product};
 
     fn cart(quantities: [u32; 3]) -> Cart {
         let mut number = 0;
@@ -189,7 +221,8 @@ mod tests {
             Line { product: Arc::new(product), quantity, add: Vec::new() }
         });
         let account = Account { user: String::new(), token: String::new(), email: String::new() };
-        Cart { account, lines, get: Vec::new() }
+        let door = Door::of_shop(([127, 0, 0, 1], 1).into());
+        Cart { account, door, lines, get: Vec::new() }
     }
 
     fn answer(second: u32, total: &str) -> String {
@@ -197,6 +230,27 @@ mod tests {
             r#"{{"cart":{{"items":[{{"productId":"p1","price":0.1,"quantity":1}},
             {{"productId":"p2","price":0.20,"quantity":{second}}}],"totalAmount":{total}}}}}"#
         )
+    }
+
+    #[test]
+    fn only_the_address_of_the_whole_shop_wants_to_be_told_whose_path_it_is() {
+        let mut cart = cart([1, 1, 1]);
+        let asked = |cart: &Cart| {
+            let all = [cart.get.clone(), cart.lines[0].add.clone()].concat();
+            String::from_utf8(all)
+                .unwrap()
+                .lines()
+                .filter(|line| line.contains("HTTP/1.1"))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+
+        cart.go_to(Peer::Cluster, Door::of_shop(([127, 0, 0, 1], 1).into()));
+        let at_the_shop = asked(&cart);
+        cart.go_to(Peer::Cluster, Door::of_cart(([127, 0, 0, 1], 2).into()));
+
+        assert_eq!(at_the_shop, ["GET /cart/get-cart/ HTTP/1.1", "POST /cart/add-to-cart HTTP/1.1"]);
+        assert_eq!(asked(&cart), ["GET /get-cart/ HTTP/1.1", "POST /add-to-cart HTTP/1.1"]);
     }
 
     #[test]

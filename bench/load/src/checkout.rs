@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
 use crate::{
-    cart::{LINES, LineView, add_request, check_line, shown},
+    cart::{Door, LINES, LineView, add_request, check_line, shown},
     clock,
     decimal::Hundredths,
     http::{Connection, Request},
@@ -51,8 +51,8 @@ struct Order<'a> {
 impl Buyer {
     pub(crate) fn new(account: Account, products: [Arc<Product>; LINES], connection: &Connection) -> Self {
         let address = connection.address();
-        let adds =
-            products.each_ref().map(|product| add_request(Peer::Cartwright, &account, product).to_bytes(address));
+        let door = Door::of_shop(address);
+        let adds = products.each_ref().map(|product| add_request(Peer::Cartwright, &account, product, door));
         let quote = order_request("/order/quote", &account, None).to_bytes(address);
         Self { account, products, adds, quote }
     }

@@ -1,24 +1,29 @@
-//! The shop and the reference in turn, each alone on the machine, over several rounds.
+//! The shop, as one process and as many, and the reference in turn, each alone on the machine, over several rounds.
 //!
-//! Both are prepared once, on fresh data, and restarted for every round, so that what is measured runs on an existing store.
-//! The order alternates (A B, B A, …), and the report gives medians over the rounds.
+//! All are prepared once, on fresh data, and restarted for every round, so that what is measured runs on an existing store.
+//! The order alternates (A B, B A, …), and the report gives medians over the rounds. The reference and the shop of many
+//! processes have one MongoDB: the same data files and settings, started anew for whose turn it is.
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cart::Door,
     clock,
+    cluster::Cluster,
     figures::Figures,
     http,
     peer::Peer,
-    process::{self, Process},
+    process::{self, Process, free_address},
     reference::Reference,
     report,
     run::{Load, Scenario, World},
@@ -30,6 +35,8 @@ const IDLE: Duration = Duration::from_secs(3);
 /// How long a server may take to answer its health check.
 const START_S: u64 = 60;
 const PREWARM_CONNECTIONS: usize = 8;
+const DEFAULT_PEERS: &str = "cartwright,reference,cluster";
+const DEFAULT_SCENARIOS: &str = "add,get,checkout";
 const ADMIN_EMAIL: &str = "admin@bench.example";
 const ADMIN_PASSWORD: &str = "measure twice, cut once";
 
@@ -41,9 +48,9 @@ pub(crate) struct Options {
     /// Where the reference is installed and the data of the runs lies
     #[arg(long)]
     work: PathBuf,
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "cartwright,reference")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = DEFAULT_PEERS)]
     peer: Vec<Peer>,
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "add,get,checkout")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = DEFAULT_SCENARIOS)]
     scenario: Vec<Scenario>,
     #[arg(long, value_delimiter = ',', default_value = "1,16,64")]
     connections: Vec<usize>,
@@ -69,7 +76,7 @@ pub(crate) struct Options {
 }
 
 /// Everything that a comparison gave.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(crate) struct Comparison {
     pub(crate) command: String,
     pub(crate) reference_versions: Option<String>,
@@ -79,19 +86,23 @@ pub(crate) struct Comparison {
 }
 
 /// One peer, from its start to its end.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(crate) struct Round {
     pub(crate) peer: Peer,
     pub(crate) start_ms: u64,
     pub(crate) idle_kib: u64,
     pub(crate) peak_kib: u64,
+    /// The names of the server's processes, in the order of [`Figures::each_cpu_us`].
+    pub(crate) processes: Vec<&'static str>,
     pub(crate) figures: Vec<Figures>,
+    /// The same windows with the cart asked at its own address, where there is a gateway to be left out.
+    pub(crate) direct: Vec<Figures>,
     /// Single durable commits, measured just before and just after the checkouts of one shopper.
     pub(crate) commits: Vec<Commits>,
 }
 
 /// What `cartwright bench-commit` prints.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Commits {
     pub(crate) commits: u64,
     pub(crate) p50_us: u64,
@@ -101,14 +112,21 @@ pub(crate) struct Commits {
 struct Bench {
     options: Options,
     reference: Option<Reference>,
+    /// Where the MongoDB listens that the reference and the cluster have in turn.
+    database: SocketAddr,
 }
 
-/// A peer that was prepared: its address and data stay the same over all rounds.
-struct Contestant {
+/// Where a peer lives: its address and data stay the same over all rounds.
+struct Home {
     peer: Peer,
     address: SocketAddr,
-    database: SocketAddr,
     data: PathBuf,
+    cluster: Option<Cluster>,
+}
+
+/// A peer that was prepared.
+struct Contestant {
+    home: Home,
     world: World,
 }
 
@@ -120,9 +138,13 @@ pub(crate) async fn run(mut options: Options) -> Result<()> {
     // The servers run in folders of their own.
     options.work = fs::canonicalize(&options.work)?;
     options.shop = fs::canonicalize(&options.shop).context("no shop is built there")?;
-    let with_reference = options.peer.contains(&Peer::Reference);
-    let reference = with_reference.then(|| Reference::install(&options.work)).transpose()?;
-    let bench = Bench { options, reference };
+    // Its database is the cluster's too.
+    let with_database = options.peer.iter().any(|peer| *peer != Peer::Cartwright);
+    let reference = with_database.then(|| Reference::install(&options.work)).transpose()?;
+    let bench = Bench { options, reference, database: free_address()? };
+    if with_database {
+        emptied(&bench.database_folder())?;
+    }
     let mut contestants = Vec::new();
     for peer in &bench.options.peer {
         contestants.push(bench.prepare(*peer).await.with_context(|| format!("preparing {peer:?}"))?);
@@ -130,9 +152,9 @@ pub(crate) async fn run(mut options: Options) -> Result<()> {
     let mut rounds = Vec::new();
     for number in 0..bench.options.rounds {
         for contestant in &mut contestants {
-            eprintln!("round {} of {}: {:?}", number + 1, bench.options.rounds, contestant.peer);
+            eprintln!("round {} of {}: {:?}", number + 1, bench.options.rounds, contestant.home.peer);
             let round = bench.round(contestant).await;
-            rounds.push(round.with_context(|| format!("measuring {:?}", contestant.peer))?);
+            rounds.push(round.with_context(|| format!("measuring {:?}", contestant.home.peer))?);
         }
         contestants.reverse();
     }
@@ -141,41 +163,54 @@ pub(crate) async fn run(mut options: Options) -> Result<()> {
 
 impl Bench {
     async fn prepare(&self, peer: Peer) -> Result<Contestant> {
+        let home = self.lay_out(peer)?;
+        let (processes, _) = self.start(&home).await?;
+        eprintln!("preparing {} shoppers for {peer:?}", self.options.carts);
+        let world = World::prepare(peer, home.address, self.options.carts, &admin()).await?;
+        stop(processes).await?;
+        Ok(Contestant { home, world })
+    }
+
+    /// Gives the peer an address and an empty folder.
+    fn lay_out(&self, peer: Peer) -> Result<Home> {
         let data = self.options.work.join(match peer {
             Peer::Cartwright => "data-cartwright",
             Peer::Reference => "data-reference",
+            Peer::Cluster => "data-cluster",
         });
-        if data.exists() {
-            fs::remove_dir_all(&data)?;
+        emptied(&data)?;
+        if peer == Peer::Cluster {
+            let cluster = Cluster::lay_out(&self.options.shop, data.clone(), self.database, admin())?;
+            return Ok(Home { peer, address: cluster.gateway().address, data, cluster: Some(cluster) });
         }
-        fs::create_dir_all(&data)?;
-        let (address, database) = (free_address()?, free_address()?);
-        let (processes, _) = self.start(peer, &data, address, database).await?;
-        let admin = Admin { email: ADMIN_EMAIL.to_owned(), password: ADMIN_PASSWORD.to_owned() };
-        eprintln!("preparing {} shoppers for {peer:?}", self.options.carts);
-        let world = World::prepare(peer, address, self.options.carts, &admin).await?;
-        stop(processes).await?;
-        Ok(Contestant { peer, address, database, data, world })
+        Ok(Home { peer, address: free_address()?, data, cluster: None })
     }
 
     /// Starts the peer; also how long it took until it was healthy, in milliseconds.
-    async fn start(
-        &self,
-        peer: Peer,
-        data: &Path,
-        address: SocketAddr,
-        database: SocketAddr,
-    ) -> Result<(Vec<Process>, u64)> {
+    async fn start(&self, home: &Home) -> Result<(Vec<Process>, u64)> {
         let began = clock::now();
         let processes = clock::within(Duration::from_secs(START_S), async {
-            match (peer, &self.reference) {
-                (Peer::Cartwright, _) => self.start_shop(data, address).await,
-                (Peer::Reference, Some(reference)) => reference.start(data, address, database).await,
-                (Peer::Reference, None) => bail!("the reference is not installed"),
+            match (home.peer, &self.reference, &home.cluster) {
+                (Peer::Cartwright, ..) => self.start_shop(&home.data, home.address).await,
+                (Peer::Reference, Some(reference), _) => {
+                    let mongod = reference.start_database(&self.database_folder(), self.database).await?;
+                    Ok(vec![reference.start(&home.data, home.address, self.database).await?, mongod])
+                }
+                (Peer::Cluster, Some(reference), Some(cluster)) => {
+                    let mongod = reference.start_database(&self.database_folder(), self.database).await?;
+                    let mut processes = cluster.start().await?;
+                    processes.push(mongod);
+                    Ok(processes)
+                }
+                (Peer::Reference | Peer::Cluster, ..) => bail!("{:?} is not installed", home.peer),
             }
         })
         .await?;
         Ok((processes, u64::try_from(began.elapsed().as_millis())?))
+    }
+
+    fn database_folder(&self) -> PathBuf {
+        self.options.work.join("data-mongodb")
     }
 
     async fn start_shop(&self, data: &Path, address: SocketAddr) -> Result<Vec<Process>> {
@@ -186,7 +221,7 @@ impl Bench {
         Ok(vec![shop])
     }
 
-    fn shop_command(&self, data: &Path) -> std::process::Command {
+    fn shop_command(&self, data: &Path) -> Command {
         let mut command = process::command(&self.options.shop);
         command.current_dir(&self.options.work).env("DATA_DIR", data);
         command.env("ADMIN_EMAIL", ADMIN_EMAIL).env("ADMIN_PASSWORD", ADMIN_PASSWORD);
@@ -194,22 +229,41 @@ impl Bench {
     }
 
     async fn round(&self, contestant: &mut Contestant) -> Result<Round> {
-        let peer = contestant.peer;
-        let (processes, start_ms) = self.start(peer, &contestant.data, contestant.address, contestant.database).await?;
+        let home = &contestant.home;
+        let (processes, start_ms) = self.start(home).await?;
         let ids: Vec<u32> = processes.iter().map(Process::id).collect();
         clock::pause(IDLE).await;
         let (idle_kib, _) = process::resident_kib(&ids)?;
-        let mut round = Round { peer, start_ms, idle_kib, peak_kib: 0, figures: Vec::new(), commits: Vec::new() };
-        self.drive(&mut contestant.world, &ids, &mut round).await?;
+        let mut round = Round {
+            peer: home.peer,
+            start_ms,
+            idle_kib,
+            peak_kib: 0,
+            processes: processes.iter().map(Process::name).collect(),
+            figures: Vec::new(),
+            direct: Vec::new(),
+            commits: Vec::new(),
+        };
+        let doors = home.cluster.as_ref().and_then(|cluster| Some((cluster.gateway(), cluster.cart()?)));
+        self.drive(&mut contestant.world, &ids, doors, &mut round).await?;
         round.peak_kib = process::resident_kib(&ids)?.1;
-        if peer == Peer::Cartwright {
-            self.check_invariants(&contestant.data)?;
+        match (home.peer, &home.cluster) {
+            (_, Some(cluster)) => check_invariants(cluster.command("operator"))?,
+            (Peer::Cartwright, None) => check_invariants(self.shop_command(&home.data))?,
+            (Peer::Reference | Peer::Cluster, None) => {}
         }
         stop(processes).await?;
         Ok(round)
     }
 
-    async fn drive(&self, world: &mut World, ids: &[u32], round: &mut Round) -> Result<()> {
+    /// All windows of a round; carts are asked behind the second of the `doors` too.
+    async fn drive(
+        &self,
+        world: &mut World,
+        ids: &[u32],
+        doors: Option<(Door, Door)>,
+        round: &mut Round,
+    ) -> Result<()> {
         let scenarios: Vec<Scenario> =
             self.options.scenario.iter().copied().filter(|scenario| round.peer.offers(*scenario)).collect();
         if self.options.prewarm > 0 {
@@ -220,7 +274,8 @@ impl Bench {
         }
         for scenario in scenarios {
             for connections in &self.options.connections {
-                let beside_a_commit = scenario == Scenario::Checkout && *connections == 1;
+                let beside_a_commit =
+                    round.peer == Peer::Cartwright && scenario == Scenario::Checkout && *connections == 1;
                 if beside_a_commit {
                     round.commits.push(self.measure_commits()?);
                 }
@@ -231,6 +286,13 @@ impl Bench {
                 round.figures.push(figures);
                 if beside_a_commit {
                     round.commits.push(self.measure_commits()?);
+                }
+                if let Some((gateway, cart)) = doors.filter(|_| scenario != Scenario::Checkout) {
+                    world.go_to(cart);
+                    let figures = world.run(scenario, &load, ids).await.context("without the gateway")?;
+                    world.go_to(gateway);
+                    eprintln!("{}, without the gateway", report::line(&figures));
+                    round.direct.push(figures);
                 }
             }
             world.verify(scenario).await?;
@@ -248,16 +310,6 @@ impl Bench {
         serde_json::from_slice(&output.stdout).context("bench-commit printed something else than figures")
     }
 
-    /// The shop's own checker, beside the running shop.
-    fn check_invariants(&self, data: &Path) -> Result<()> {
-        let output = self.shop_command(data).arg("verify").output()?;
-        if !output.status.success() {
-            let said = [output.stdout, output.stderr].concat();
-            bail!("an invariant does not hold after the load: {}", String::from_utf8_lossy(&said));
-        }
-        Ok(())
-    }
-
     fn publish(&self, rounds: Vec<Round>) -> Result<()> {
         let comparison = Comparison {
             command: self.options.command_line(),
@@ -268,11 +320,12 @@ impl Bench {
         };
         let results = self.options.work.join("results.json");
         fs::write(&results, serde_json::to_vec_pretty(&comparison)?)?;
-        let table = report::markdown(&comparison)?;
-        println!("{table}");
-        if !self.options.dry {
-            report::write_page(&self.options.page, &table)?;
-            eprintln!("wrote {} and {}", self.options.page.display(), results.display());
+        for (block, table) in report::tables(&comparison)? {
+            println!("{table}\n");
+            if !self.options.dry {
+                report::write_page(&self.options.page, block, &table)?;
+                eprintln!("wrote {} and {}", self.options.page.display(), results.display());
+            }
         }
         Ok(())
     }
@@ -281,17 +334,55 @@ impl Bench {
 impl Options {
     /// What to type to get the same run.
     fn command_line(&self) -> String {
-        let connections: Vec<String> = self.connections.iter().map(usize::to_string).collect();
-        format!(
+        let mut line = format!(
             "cargo xtask bench --rounds {} --seconds {} --warmup {} --prewarm {} --carts {} --connections {}",
             self.rounds,
             self.seconds,
             self.warmup,
             self.prewarm,
             self.carts,
-            connections.join(",")
-        )
+            listed(&self.connections, usize::to_string)
+        );
+        let peers = listed(&self.peer, value_name);
+        let scenarios = listed(&self.scenario, value_name);
+        for (flag, said, default) in [("peer", peers, DEFAULT_PEERS), ("scenario", scenarios, DEFAULT_SCENARIOS)] {
+            if said != default {
+                line.push_str(&format!(" --{flag} {said}"));
+            }
+        }
+        line
     }
+}
+
+fn listed<T>(values: &[T], text: impl Fn(&T) -> String) -> String {
+    values.iter().map(text).collect::<Vec<_>>().join(",")
+}
+
+/// A value as it is typed.
+fn value_name(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+fn admin() -> Admin {
+    Admin { email: ADMIN_EMAIL.to_owned(), password: ADMIN_PASSWORD.to_owned() }
+}
+
+/// Makes the folder anew, with nothing in it.
+fn emptied(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    Ok(fs::create_dir_all(folder)?)
+}
+
+/// Runs the shop's own checker, which `shop` is told where it finds it, beside the running shop.
+fn check_invariants(mut shop: Command) -> Result<()> {
+    let output = shop.arg("verify").output()?;
+    if !output.status.success() {
+        let said = [output.stdout, output.stderr].concat();
+        bail!("an invariant does not hold after the load: {}", String::from_utf8_lossy(&said));
+    }
+    Ok(())
 }
 
 async fn stop(processes: Vec<Process>) -> Result<()> {
@@ -299,9 +390,4 @@ async fn stop(processes: Vec<Process>) -> Result<()> {
         process.stop().await?;
     }
     Ok(())
-}
-
-/// A port that nobody uses at this moment.
-fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }

@@ -18,6 +18,8 @@ pub(crate) struct Figures {
     pub(crate) create_order: Option<Latency>,
     /// Processor time of the server's processes per operation, in microseconds.
     pub(crate) server_cpu_us: u64,
+    /// The same for each of them.
+    pub(crate) each_cpu_us: Vec<u64>,
     /// Processor time of this program per operation, in microseconds.
     pub(crate) load_cpu_us: u64,
 }

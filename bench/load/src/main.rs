@@ -6,12 +6,14 @@
 mod cart;
 mod checkout;
 mod clock;
+mod cluster;
 mod compare;
 mod decimal;
 mod figures;
 mod http;
 mod peer;
 mod process;
+mod rabbitmq;
 mod reference;
 mod report;
 mod run;

@@ -1,4 +1,4 @@
-//! The two servers that speak the cart API, and where they differ.
+//! The servers that speak the cart API, and where they differ.
 
 use std::time::Duration;
 
@@ -23,8 +23,12 @@ const STILL: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Peer {
+    /// The whole shop in one process, on its embedded store
     Cartwright,
+    /// The cart API on Node and MongoDB
     Reference,
+    /// The shop as processes, on MongoDB and RabbitMQ
+    Cluster,
 }
 
 /// Something to put into a cart.
@@ -81,7 +85,7 @@ impl Peer {
     /// The reference has carts and no orders.
     pub(crate) fn offers(self, scenario: Scenario) -> bool {
         match self {
-            Self::Cartwright => true,
+            Self::Cartwright | Self::Cluster => true,
             Self::Reference => scenario != Scenario::Checkout,
         }
     }
@@ -93,7 +97,7 @@ impl Peer {
     pub(crate) async fn sign_up(self, connection: &mut Connection, number: usize) -> Result<Account> {
         let email = format!("shopper-{}-{number}@bench.example", std::process::id());
         match self {
-            Self::Cartwright => {
+            Self::Cartwright | Self::Cluster => {
                 let request = Request { method: "POST", path: "/auth/guest", token: None, body: Some("{}".to_owned()) };
                 let guest: Guest = connection.ask(&request, 201).await?;
                 Ok(Account { user: guest.user_id, token: guest.token, email })
@@ -113,7 +117,7 @@ impl Peer {
     /// The server has no products after half a minute, or one whose price has more than two digits.
     pub(crate) async fn catalogue(self, connection: &mut Connection) -> Result<Vec<Product>> {
         match self {
-            Self::Cartwright => stocked_catalogue(connection).await,
+            Self::Cartwright | Self::Cluster => stocked_catalogue(connection).await,
             Self::Reference => Ok((0..REFERENCE_PRODUCTS).map(invented_product).collect()),
         }
     }
@@ -121,7 +125,7 @@ impl Peer {
     /// The body that adds one unit of `product` to the caller's cart.
     pub(crate) fn add_body(self, product: &Product) -> String {
         match self {
-            Self::Cartwright => json!({ "productId": product.id, "quantity": 1 }).to_string(),
+            Self::Cartwright | Self::Cluster => json!({ "productId": product.id, "quantity": 1 }).to_string(),
             Self::Reference => format!(
                 r#"{{"productId":"{}","productName":"{}","price":{},"quantity":1,"image":"{}"}}"#,
                 product.id, product.name, product.price, product.image

@@ -4,8 +4,10 @@
 
 use std::{
     fs::File,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -32,6 +34,10 @@ impl Process {
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
         Ok(Self { name, child })
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -82,19 +88,39 @@ pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-/// User and system time of these processes so far, in microseconds.
+/// An address of loopback that nobody uses at this moment, and that is given once in this run.
+///
+/// Its port lies below those that the system hands out to outgoing connections: one of them could take it between two
+/// starts of a server.
 ///
 /// # Errors
-/// One of them is gone.
-pub(crate) fn cpu_us(processes: &[u32]) -> Result<u64> {
-    let mut ticks = 0;
-    for process in processes {
-        let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-        // The second field is the name in parentheses, which may hold anything; utime and stime are the 14th and 15th.
-        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        for field in after_name.split_whitespace().skip(11).take(2) {
-            ticks += field.parse::<u64>()?;
+/// There is none.
+pub(crate) fn free_address() -> Result<SocketAddr> {
+    const FIRST: u32 = 12_000;
+    const COUNT: u32 = 20_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let from = std::process::id().wrapping_mul(97);
+    for _ in 0..COUNT {
+        let step = GIVEN.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(FIRST + from.wrapping_add(step) % COUNT)?;
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            return Ok(listener.local_addr()?);
         }
+    }
+    bail!("loopback has no free port")
+}
+
+/// User and system time of a process so far, in microseconds.
+///
+/// # Errors
+/// It is gone.
+pub(crate) fn cpu_us(process: u32) -> Result<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The second field is the name in parentheses, which may hold anything; utime and stime are the 14th and 15th.
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let mut ticks = 0;
+    for field in after_name.split_whitespace().skip(11).take(2) {
+        ticks += field.parse::<u64>()?;
     }
     Ok(ticks * TICK_US)
 }
@@ -121,13 +147,19 @@ pub(crate) fn resident_kib(processes: &[u32]) -> Result<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{cpu_us, resident_kib};
+    use super::{cpu_us, free_address, resident_kib};
 
     #[test]
     fn this_process_uses_memory_and_a_missing_one_is_an_error() {
         let (now, peak) = resident_kib(&[std::process::id()]).unwrap();
         assert!(now > 0 && peak >= now);
-        assert!(cpu_us(&[std::process::id()]).is_ok());
-        assert!(cpu_us(&[u32::MAX]).is_err());
+        assert!(cpu_us(std::process::id()).is_ok());
+        assert!(cpu_us(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn no_address_is_given_twice() {
+        let given: std::collections::BTreeSet<_> = (0..50).map(|_| free_address().unwrap()).collect();
+        assert_eq!(given.len(), 50);
     }
 }

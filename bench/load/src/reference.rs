@@ -1,5 +1,5 @@
 //! The reference implementation: installed from its lock file under the work folder, and started on a MongoDB replica set
-//! of one, which acknowledges a write when its journal is on disk.
+//! of one, which acknowledges a write when its journal is on disk. The shop's processes use the same one, in their turn.
 
 use std::{
     fs,
@@ -52,19 +52,28 @@ impl Reference {
         Ok(format!("Node {}, MongoDB {}", node.trim_start_matches('v'), mongod.trim_start_matches("db version v")))
     }
 
-    /// Starts the database, then the service; the database comes last in the list, to be ended last.
+    /// Starts the database with its data in `folder`.
     ///
     /// # Errors
-    /// One of the two does not come up.
-    pub(crate) async fn start(&self, data: &Path, address: SocketAddr, database: SocketAddr) -> Result<Vec<Process>> {
-        fs::create_dir_all(data.join("db"))?;
-        let mut mongod = Process::start("mongod", self.database_command(data, database), &data.join("mongod.log"))?;
+    /// It does not come up.
+    pub(crate) async fn start_database(&self, folder: &Path, database: SocketAddr) -> Result<Process> {
+        fs::create_dir_all(folder.join("db"))?;
+        let log = folder.join("mongod.log");
+        let mut mongod = Process::start("mongod", self.database_command(folder, database), &log)?;
         http::wait_until_listening(database, || mongod.check_alive()).await?;
         self.make_replica_set(database)?;
-        let mut node =
-            Process::start("the reference", self.service_command(address, database), &data.join("node.log"))?;
+        Ok(mongod)
+    }
+
+    /// Starts the service; its database must run.
+    ///
+    /// # Errors
+    /// It does not come up.
+    pub(crate) async fn start(&self, data: &Path, address: SocketAddr, database: SocketAddr) -> Result<Process> {
+        let log = data.join("node.log");
+        let mut node = Process::start("the reference", self.service_command(address, database), &log)?;
         http::wait_until_healthy(address, "/health", || node.check_alive()).await?;
-        Ok(vec![node, mongod])
+        Ok(node)
     }
 
     fn database_command(&self, data: &Path, database: SocketAddr) -> Command {

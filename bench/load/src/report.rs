@@ -1,5 +1,7 @@
 //! The comparison as Markdown: medians over the rounds, beside what was aimed at.
 
+mod cluster;
+
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result};
@@ -11,8 +13,11 @@ use crate::{
     run::Scenario,
 };
 
-const START: &str = "<!-- bench:start -->";
-const END: &str = "<!-- bench:end -->";
+/// The parts of the page that are written anew, by the names in their markers.
+const WHOLE_SHOP: &str = "bench";
+const PROCESSES: &str = "bench-processes";
+
+const REFERENCE: (Peer, &str) = (Peer::Reference, "reference, with its database");
 
 /// The level at which the peers are compared.
 const CROWD: usize = 64;
@@ -33,39 +38,52 @@ pub(crate) fn line(figures: &Figures) -> String {
     )
 }
 
-/// The whole report.
+/// What a comparison has to say, each table with the name of the part of the page that it replaces.
 ///
 /// # Errors
 /// The machine does not say its date or its processor.
-pub(crate) fn markdown(comparison: &Comparison) -> Result<String> {
+pub(crate) fn tables(comparison: &Comparison) -> Result<Vec<(&'static str, String)>> {
+    let measured = |peer| comparison.of(peer).next().is_some();
+    let mut tables = Vec::new();
+    if measured(Peer::Cartwright) || !measured(Peer::Cluster) {
+        tables.push((WHOLE_SHOP, markdown(comparison)?));
+    }
+    if measured(Peer::Cluster) {
+        tables.push((PROCESSES, cluster::markdown(comparison)?));
+    }
+    Ok(tables)
+}
+
+fn markdown(comparison: &Comparison) -> Result<String> {
     let mut page = vec![header(comparison)?, String::new()];
     page.push("| aimed at | measured | |".to_owned());
     page.push("|---|---|---|".to_owned());
     page.extend(goals(comparison).iter().map(Goal::row));
     page.push(String::new());
-    page.extend(carts_table(comparison));
+    page.extend(carts_table(comparison, Peer::Cartwright));
     page.push(String::new());
-    page.extend(checkout_table(comparison));
+    page.extend(checkout_table(comparison, Peer::Cartwright));
     page.push(String::new());
-    page.extend(footprint_table(comparison));
+    page.extend(footprint_table(comparison, &[(Peer::Cartwright, "the whole shop"), REFERENCE]));
     Ok(page.join("\n"))
 }
 
-/// Replaces what stands between the markers of the page, or appends them.
+/// Replaces what stands between the markers of this `block` of the page, or appends them.
 ///
 /// # Errors
 /// The page cannot be read or written.
-pub(crate) fn write_page(page: &Path, table: &str) -> Result<()> {
+pub(crate) fn write_page(page: &Path, block: &str, table: &str) -> Result<()> {
     let present = if page.exists() { fs::read_to_string(page)? } else { NEW_PAGE.to_owned() };
     if let Some(folder) = page.parent() {
         fs::create_dir_all(folder)?;
     }
-    fs::write(page, replaced(&present, table)).with_context(|| format!("cannot write {}", page.display()))
+    fs::write(page, replaced(&present, block, table)).with_context(|| format!("cannot write {}", page.display()))
 }
 
-fn replaced(present: &str, table: &str) -> String {
-    let block = format!("{START}\n{table}\n{END}");
-    match (present.split_once(START), present.split_once(END)) {
+fn replaced(present: &str, block: &str, table: &str) -> String {
+    let (start, end) = (format!("<!-- {block}:start -->"), format!("<!-- {block}:end -->"));
+    let block = format!("{start}\n{table}\n{end}");
+    match (present.split_once(&start), present.split_once(&end)) {
         (Some((before, _)), Some((_, after))) => format!("{before}{block}{after}"),
         _ => format!("{}\n\n{block}\n", present.trim_end()),
     }
@@ -152,7 +170,8 @@ fn footprint_goals(comparison: &Comparison) -> Vec<Goal> {
     ]
 }
 
-fn carts_table(comparison: &Comparison) -> Vec<String> {
+/// The carts of `ours` beside those of the reference.
+fn carts_table(comparison: &Comparison, ours: Peer) -> Vec<String> {
     let mut rows = vec![
         "| scenario | shoppers | shop: per s | latency | processor | reference: per s | latency | processor | throughput | p99 |"
             .to_owned(),
@@ -163,7 +182,7 @@ fn carts_table(comparison: &Comparison) -> Vec<String> {
             let cell = |peer| comparison.cells(peer, scenario, *connections);
             let beside = |pick: fn(&Figures) -> u64, digits| {
                 let of = |peer| comparison.median(peer, scenario, *connections, pick);
-                match (of(Peer::Cartwright), of(Peer::Reference)) {
+                match (of(ours), of(Peer::Reference)) {
                     (Some(ours), Some(theirs)) => format!("{}×", ratio(ours, theirs, digits)),
                     _ => "–".to_owned(),
                 }
@@ -171,7 +190,7 @@ fn carts_table(comparison: &Comparison) -> Vec<String> {
             rows.push(format!(
                 "| {} | {connections} | {} | {} | {} | {} |",
                 name(scenario),
-                cell(Peer::Cartwright),
+                cell(ours),
                 cell(Peer::Reference),
                 beside(rate, 1),
                 beside(p99, 2),
@@ -181,19 +200,16 @@ fn carts_table(comparison: &Comparison) -> Vec<String> {
     rows
 }
 
-fn checkout_table(comparison: &Comparison) -> Vec<String> {
+fn checkout_table(comparison: &Comparison, ours: Peer) -> Vec<String> {
     let mut rows = vec![
         "| checkout (3 adds, quote, confirmed order): shoppers | per s | latency of the whole | of create-order alone | processor |"
             .to_owned(),
         "|--:|--:|--:|--:|--:|".to_owned(),
     ];
     for connections in &comparison.connections {
-        let of =
-            |pick: fn(&Figures) -> u64| comparison.median(Peer::Cartwright, Scenario::Checkout, *connections, pick);
-        let whole =
-            comparison.latency(Peer::Cartwright, Scenario::Checkout, *connections, |figures| Some(figures.latency));
-        let create =
-            comparison.latency(Peer::Cartwright, Scenario::Checkout, *connections, |figures| figures.create_order);
+        let of = |pick: fn(&Figures) -> u64| comparison.median(ours, Scenario::Checkout, *connections, pick);
+        let latency = |pick| comparison.latency(ours, Scenario::Checkout, *connections, pick);
+        let (whole, create) = (latency(|figures| Some(figures.latency)), latency(|figures| figures.create_order));
         if let (Some(rate), Some(cpu), Some(whole), Some(create)) = (of(rate), of(cpu), whole, create) {
             rows.push(format!(
                 "| {connections} | {rate} | {} | {} | {cpu} µs |",
@@ -205,12 +221,13 @@ fn checkout_table(comparison: &Comparison) -> Vec<String> {
     rows
 }
 
-fn footprint_table(comparison: &Comparison) -> Vec<String> {
+/// How heavy the `peers` are, by the names that people know them by.
+fn footprint_table(comparison: &Comparison, peers: &[(Peer, &str)]) -> Vec<String> {
     let mut rows = vec![
         "| | start until healthy | resident idle | resident at its peak |".to_owned(),
         "|---|--:|--:|--:|".to_owned(),
     ];
-    for (peer, title) in [(Peer::Cartwright, "the whole shop"), (Peer::Reference, "reference, with its database")] {
+    for (peer, title) in peers.iter().copied() {
         if comparison.of(peer).next().is_some() {
             let of = |pick: fn(&Round) -> u64| median(comparison.of(peer).map(pick));
             rows.push(format!(
@@ -301,8 +318,10 @@ mod tests {
     #[test]
     fn only_what_stands_between_the_markers_is_replaced() {
         let page = "above\n<!-- bench:start -->\nold\n<!-- bench:end -->\nbelow\n";
-        assert_eq!(replaced(page, "new"), "above\n<!-- bench:start -->\nnew\n<!-- bench:end -->\nbelow\n");
-        assert_eq!(replaced("above", "new"), "above\n\n<!-- bench:start -->\nnew\n<!-- bench:end -->\n");
+        assert_eq!(replaced(page, "bench", "new"), "above\n<!-- bench:start -->\nnew\n<!-- bench:end -->\nbelow\n");
+        let appended = "above\n\n<!-- bench-other:start -->\nnew\n<!-- bench-other:end -->\n";
+        assert_eq!(replaced("above", "bench-other", "new"), appended);
+        assert!(replaced(page, "bench-other", "new").contains("old"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::{
-    cart::{Cart, LINES},
+    cart::{Cart, Door, LINES},
     checkout::Buyer,
     clock,
     figures::{Figures, Latency, micros},
@@ -49,7 +49,7 @@ pub(crate) struct Load {
 /// A prepared server: shoppers with their carts, and buyers with none.
 pub(crate) struct World {
     peer: Peer,
-    address: SocketAddr,
+    door: Door,
     products: Vec<Arc<Product>>,
     carts: Vec<Cart>,
     buyers: Vec<Buyer>,
@@ -79,8 +79,9 @@ impl World {
     pub(crate) async fn prepare(peer: Peer, address: SocketAddr, carts: usize, admin: &Admin) -> Result<Self> {
         let mut connection = Connection::open(address).await?;
         let products: Vec<Arc<Product>> = peer.catalogue(&mut connection).await?.into_iter().map(Arc::new).collect();
+        let door = Door::of_shop(address);
         let mut world =
-            Self { peer, address, products, carts: Vec::new(), buyers: Vec::new(), units_before: 0, units_sold: 0 };
+            Self { peer, door, products, carts: Vec::new(), buyers: Vec::new(), units_before: 0, units_sold: 0 };
         if peer.offers(Scenario::Checkout) {
             shop::fill_shelves(&mut connection, admin, &world.shelf()).await?;
             world.units_before = shop::units_at_rest(&mut connection, &world.shelf()).await?;
@@ -92,6 +93,12 @@ impl World {
         }
         world.carts = world.fill_carts(carts).await?;
         Ok(world)
+    }
+
+    /// Has all carts asked at `door` from now on.
+    pub(crate) fn go_to(&mut self, door: Door) {
+        self.door = door;
+        self.carts.iter_mut().for_each(|cart| cart.go_to(self.peer, door));
     }
 
     /// Runs one scenario for one window.
@@ -111,7 +118,7 @@ impl World {
     /// # Errors
     /// Something is missing, or too much.
     pub(crate) async fn verify(&self, scenario: Scenario) -> Result<()> {
-        let mut connection = Connection::open(self.address).await?;
+        let mut connection = Connection::open(self.door.address).await?;
         match scenario {
             Scenario::Add | Scenario::Get => {
                 for cart in &self.carts {
@@ -130,7 +137,7 @@ impl World {
     async fn run_window(&mut self, scenario: Scenario, load: &Load, server: &[u32]) -> Result<Figures> {
         let start = clock::now() + Duration::from_secs(load.warmup_s);
         let window = Window { start, end: start + Duration::from_secs(load.counted_s) };
-        let address = self.address;
+        let address = self.door.address;
         let meter = measure_cpu(window, server);
         let (tally, cpu) = match scenario {
             Scenario::Add => {
@@ -162,7 +169,7 @@ impl World {
     async fn fill_carts(&self, count: usize) -> Result<Vec<Cart>> {
         let mut hands = JoinSet::new();
         for hand in 0..HANDS {
-            let (peer, address, products) = (self.peer, self.address, self.products.clone());
+            let (peer, address, products) = (self.peer, self.door.address, self.products.clone());
             hands.spawn(async move {
                 let mut connection = Connection::open(address).await?;
                 let mut carts = Vec::new();
@@ -181,7 +188,7 @@ impl World {
     }
 
     async fn lower_carts(&mut self) -> Result<()> {
-        let mut connection = Connection::open(self.address).await?;
+        let mut connection = Connection::open(self.door.address).await?;
         for cart in &mut self.carts {
             cart.lower(&mut connection).await?;
         }
@@ -203,7 +210,8 @@ impl Tally {
             per_second: operations / load.counted_s.max(1),
             latency: Latency::of(self.whole_us).context("nothing was done within the window")?,
             create_order: Latency::of(self.create_order_us),
-            server_cpu_us: cpu.server_us / operations.max(1),
+            server_cpu_us: cpu.server_us.iter().sum::<u64>() / operations.max(1),
+            each_cpu_us: cpu.server_us.iter().map(|spent| spent / operations.max(1)).collect(),
             load_cpu_us: cpu.load_us / operations.max(1),
         })
     }
@@ -287,15 +295,20 @@ impl Tally {
 
 /// Processor time spent within a window, in microseconds.
 struct Cpu {
-    server_us: u64,
+    /// Of each process of the server.
+    server_us: Vec<u64>,
     load_us: u64,
 }
 
 async fn measure_cpu(window: Window, server: &[u32]) -> Result<Cpu> {
-    let read = || Ok::<_, anyhow::Error>((process::cpu_us(server)?, process::cpu_us(&[std::process::id()])?));
+    let read = || {
+        let servers = server.iter().map(|process| process::cpu_us(*process)).collect::<Result<Vec<u64>>>()?;
+        Ok::<_, anyhow::Error>((servers, process::cpu_us(std::process::id())?))
+    };
     clock::pause(window.start.saturating_duration_since(clock::now())).await;
     let before = read()?;
     clock::pause(window.end.saturating_duration_since(clock::now())).await;
     let after = read()?;
-    Ok(Cpu { server_us: after.0.saturating_sub(before.0), load_us: after.1.saturating_sub(before.1) })
+    let server_us = after.0.iter().zip(before.0).map(|(after, before)| after.saturating_sub(before)).collect();
+    Ok(Cpu { server_us, load_us: after.1.saturating_sub(before.1) })
 }
