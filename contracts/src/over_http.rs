@@ -15,8 +15,8 @@ use axum::routing::{MethodRouter, post};
 use cartwright_http::{Json, Problem};
 use cartwright_runtime::Time;
 use cartwright_vocabulary::{CartId, OrderId, ProductId, UserId};
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Availability, Carts, Catalogue, Contact, Freeze, FreezeRefused, FrozenCart, Guard, OrderFacts, OrderState, Orders,
