@@ -15,7 +15,7 @@ use anyhow::Result;
 use crate::{
     cart::Door,
     http,
-    process::{self, Process, free_address},
+    process::{self, Process, Running, free_address},
     rabbitmq::RabbitMq,
     shop::Admin,
 };
@@ -63,24 +63,22 @@ impl Cluster {
         self.services.iter().find(|service| service.name == CART).map(|service| Door::of_cart(service.public))
     }
 
-    /// Starts the broker and the shop; its database must run. The gateway comes first in the list, to be ended first.
+    /// Starts the broker and the shop; its database must run.
     ///
     /// # Errors
     /// Somebody does not come up.
-    pub(crate) async fn start(&self) -> Result<Vec<Process>> {
-        let broker = self.rabbitmq.start().await?;
+    pub(crate) async fn start(&self) -> Result<Running> {
+        let servers = self.rabbitmq.start().await?;
         if !self.folder.join("filled").exists() {
             self.fill().await?;
         }
-        let mut processes = vec![self.start_one("gateway", &["gateway"], self.gateway)?];
+        let mut own = vec![self.start_one("gateway", &["gateway"], self.gateway)?];
         for service in &self.services {
-            processes.push(self.start_one(service.name, &["serve", service.name], service.public)?);
+            own.push(self.start_one(service.name, &["serve", service.name], service.public)?);
         }
         // A gateway that answers too early is only asked again.
-        http::wait_until_healthy(self.gateway, "/health", || processes.iter_mut().try_for_each(Process::check_alive))
-            .await?;
-        processes.extend(broker);
-        Ok(processes)
+        http::wait_until_healthy(self.gateway, "/health", || own.iter_mut().try_for_each(Process::check_alive)).await?;
+        Ok(Running { own, servers })
     }
 
     /// Takes over the demo catalogue, with the shop in one process for a moment.

@@ -23,7 +23,7 @@ use crate::{
     figures::Figures,
     http,
     peer::Peer,
-    process::{self, Process, free_address},
+    process::{self, Process, Running, free_address},
     reference::Reference,
     report,
     run::{Load, Scenario, World},
@@ -164,10 +164,10 @@ pub(crate) async fn run(mut options: Options) -> Result<()> {
 impl Bench {
     async fn prepare(&self, peer: Peer) -> Result<Contestant> {
         let home = self.lay_out(peer)?;
-        let (processes, _) = self.start(&home).await?;
+        let (running, _) = self.start(&home).await?;
         eprintln!("preparing {} shoppers for {peer:?}", self.options.carts);
         let world = World::prepare(peer, home.address, self.options.carts, &admin()).await?;
-        stop(processes).await?;
+        running.stop().await?;
         Ok(Contestant { home, world })
     }
 
@@ -187,38 +187,39 @@ impl Bench {
     }
 
     /// Starts the peer; also how long it took until it was healthy, in milliseconds.
-    async fn start(&self, home: &Home) -> Result<(Vec<Process>, u64)> {
+    async fn start(&self, home: &Home) -> Result<(Running, u64)> {
         let began = clock::now();
-        let processes = clock::within(Duration::from_secs(START_S), async {
+        let running = clock::within(Duration::from_secs(START_S), async {
             match (home.peer, &self.reference, &home.cluster) {
                 (Peer::Cartwright, ..) => self.start_shop(&home.data, home.address).await,
                 (Peer::Reference, Some(reference), _) => {
                     let mongod = reference.start_database(&self.database_folder(), self.database).await?;
-                    Ok(vec![reference.start(&home.data, home.address, self.database).await?, mongod])
+                    let node = reference.start(&home.data, home.address, self.database).await?;
+                    Ok(Running { own: vec![node], servers: vec![mongod] })
                 }
                 (Peer::Cluster, Some(reference), Some(cluster)) => {
                     let mongod = reference.start_database(&self.database_folder(), self.database).await?;
-                    let mut processes = cluster.start().await?;
-                    processes.push(mongod);
-                    Ok(processes)
+                    let mut running = cluster.start().await?;
+                    running.servers.push(mongod);
+                    Ok(running)
                 }
                 (Peer::Reference | Peer::Cluster, ..) => bail!("{:?} is not installed", home.peer),
             }
         })
         .await?;
-        Ok((processes, u64::try_from(began.elapsed().as_millis())?))
+        Ok((running, u64::try_from(began.elapsed().as_millis())?))
     }
 
     fn database_folder(&self) -> PathBuf {
         self.options.work.join("data-mongodb")
     }
 
-    async fn start_shop(&self, data: &Path, address: SocketAddr) -> Result<Vec<Process>> {
+    async fn start_shop(&self, data: &Path, address: SocketAddr) -> Result<Running> {
         let mut command = self.shop_command(data);
         command.args(["up", "--demo"]).env("PORT", address.port().to_string()).env("JWT_EXPIRES_IN", "7d");
         let mut shop = Process::start("the shop", command, &data.with_extension("log"))?;
         http::wait_until_healthy(address, "/health", || shop.check_alive()).await?;
-        Ok(vec![shop])
+        Ok(Running { own: vec![shop], servers: Vec::new() })
     }
 
     fn shop_command(&self, data: &Path) -> Command {
@@ -230,8 +231,8 @@ impl Bench {
 
     async fn round(&self, contestant: &mut Contestant) -> Result<Round> {
         let home = &contestant.home;
-        let (processes, start_ms) = self.start(home).await?;
-        let ids: Vec<u32> = processes.iter().map(Process::id).collect();
+        let (running, start_ms) = self.start(home).await?;
+        let ids: Vec<u32> = running.all().map(Process::id).collect();
         clock::pause(IDLE).await;
         let (idle_kib, _) = process::resident_kib(&ids)?;
         let mut round = Round {
@@ -239,7 +240,7 @@ impl Bench {
             start_ms,
             idle_kib,
             peak_kib: 0,
-            processes: processes.iter().map(Process::name).collect(),
+            processes: running.all().map(Process::name).collect(),
             figures: Vec::new(),
             direct: Vec::new(),
             commits: Vec::new(),
@@ -252,7 +253,7 @@ impl Bench {
             (Peer::Cartwright, None) => check_invariants(self.shop_command(&home.data))?,
             (Peer::Reference | Peer::Cluster, None) => {}
         }
-        stop(processes).await?;
+        running.stop().await?;
         Ok(round)
     }
 
@@ -381,13 +382,6 @@ fn check_invariants(mut shop: Command) -> Result<()> {
     if !output.status.success() {
         let said = [output.stdout, output.stderr].concat();
         bail!("an invariant does not hold after the load: {}", String::from_utf8_lossy(&said));
-    }
-    Ok(())
-}
-
-async fn stop(processes: Vec<Process>) -> Result<()> {
-    for process in processes {
-        process.stop().await?;
     }
     Ok(())
 }

@@ -53,12 +53,25 @@ impl Process {
         }
     }
 
+    /// Asks it to end.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    fn ask_to_end(&self) -> Result<()> {
+        let id = rustix::process::Pid::from_child(&self.child);
+        Ok(rustix::process::kill_process(id, rustix::process::Signal::TERM)?)
+    }
+
     /// Asks it to end, and waits until it has.
     ///
     /// # Errors
     /// It has not within 20 s (then it is killed).
-    pub(crate) async fn stop(mut self) -> Result<()> {
-        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), rustix::process::Signal::TERM)?;
+    pub(crate) async fn stop(self) -> Result<()> {
+        self.ask_to_end()?;
+        self.ended().await
+    }
+
+    async fn ended(mut self) -> Result<()> {
         let deadline = clock::now() + Duration::from_secs(PATIENCE_S);
         while self.child.try_wait()?.is_none() {
             if clock::now() > deadline {
@@ -78,6 +91,34 @@ impl Drop for Process {
             // Reaped, so that no zombie stays; its status is of no interest any more.
             self.child.wait().ok();
         }
+    }
+}
+
+/// A peer that runs: its own processes, and the servers that these stand on.
+pub(crate) struct Running {
+    pub(crate) own: Vec<Process>,
+    pub(crate) servers: Vec<Process>,
+}
+
+impl Running {
+    /// All of them, always in the same order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Process> {
+        self.own.iter().chain(&self.servers)
+    }
+
+    /// Ends its own processes together, then the servers one after the other.
+    ///
+    /// # Errors
+    /// One does not end in time.
+    pub(crate) async fn stop(self) -> Result<()> {
+        self.own.iter().try_for_each(Process::ask_to_end)?;
+        for process in self.own {
+            process.ended().await?;
+        }
+        for server in self.servers {
+            server.stop().await?;
+        }
+        Ok(())
     }
 }
 
