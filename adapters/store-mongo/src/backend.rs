@@ -31,7 +31,7 @@ const PREPARATION: Duration = Duration::from_secs(300);
 /// How long a look at the servers' health is good.
 const HEALTH: Duration = Duration::from_secs(1);
 /// How long it may take. Longer than others wait for an answer about it: a busy machine is not taken for a dead one.
-const LOOK: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(1_500);
 /// How long leaving may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
